@@ -1,0 +1,92 @@
+"""The active database, as everything else sees it: units of work go in, results or DatabaseErrors come out."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from project.database import dialects
+from project.database.backends import Backend, Work
+from project.database.errors import Busy, DatabaseError, Transient
+from project.settings import Settings, SettingsError
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+RETRY_SECONDS = 5.0
+"""How long a unit of work is run again while others keep getting in its way."""
+
+
+def parse_url(text: str) -> URL:
+    """The URL with its asynchronous driver. Raises SettingsError, without any password, for one that cannot be used."""
+    try:
+        url = make_url(text)
+        return dialects.of_url(url).normalise(url)
+    except ArgumentError:
+        raise SettingsError(
+            "The database URL cannot be read: it looks like sqlite:///file or postgresql://user@host/name."
+        ) from None
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
+
+
+class Database:
+    """Reads and writes of the active database. Opens connections when they are first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = parse_url(settings.database_url)
+        self.dialect = dialects.of_url(self.url)
+        self._backend: Backend = self.dialect.create_backend(self.url, settings.pool_size, settings.statement_timeout)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """Of the database that is active now: ask again rather than keep it."""
+        return self._backend.engine
+
+    async def read(self, service: type[S], work: Work[S, T]) -> T:
+        """Run `work` with a service of that type; each statement stands for itself and has the time budget of a request."""
+        return await self._persist(lambda: self._backend.read(service, work))
+
+    async def snapshot(self, service: type[S], work: Work[S, T]) -> T:
+        """Run `work` with a service that sees one moment of the database, however long it takes.
+
+        It may be run again from its start.
+        """
+        return await self._persist(lambda: self._backend.snapshot(service, work))
+
+    async def write(self, service: type[S], work: Work[S, T]) -> T:
+        """Run `work` in one transaction; when this returns, it is committed.
+
+        `work` may be run several times and must wait for nothing but the database. Raises DatabaseError, or what `work`
+        itself raised, and then nothing of it is kept (OutcomeUnknown aside).
+        """
+        return await self._persist(lambda: self._backend.write(service, work))
+
+    async def close(self) -> None:
+        await self._backend.close()
+
+    async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        deadline = time.monotonic() + RETRY_SECONDS
+        pause = 0.001
+        while True:
+            try:
+                return await attempt()
+            except DatabaseError as error:
+                failure = error
+            except Exception as error:
+                meaning = self.dialect.classify(error)
+                if meaning is None:
+                    raise
+                meaning.__cause__ = error
+                failure = meaning
+            if not isinstance(failure, Transient):
+                raise failure
+            if time.monotonic() > deadline:
+                raise Busy from failure
+            await asyncio.sleep(random.uniform(0, pause))
+            pause = min(pause * 2, 0.1)

@@ -1,0 +1,204 @@
+"""How units of work reach an opened database, and the two ways in which writes are committed."""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from project.database.errors import Busy
+from project.database.pools import PATIENCE, Pool
+from project.database.sessions import Session
+
+S = TypeVar("S")
+T = TypeVar("T")
+Work = Callable[[S], Awaitable[T]]
+
+GROUP = 64
+"""The most units of work in one transaction: past this the wait of the first outgrows what sharing the sync saves."""
+
+
+class Backend(Protocol):
+    """An opened database. Errors are the driver's or SQLAlchemy's own, or DatabaseError where waiting came to an end."""
+
+    engine: AsyncEngine
+    """For migrations and inspection; units of work do not need it."""
+
+    async def read(self, service: type[S], work: Work[S, T]) -> T: ...
+    async def snapshot(self, service: type[S], work: Work[S, T]) -> T: ...
+    async def write(self, service: type[S], work: Work[S, T]) -> T: ...
+    async def close(self) -> None: ...
+
+
+class PooledReads:
+    """Reads on pooled connections: each statement for itself, or all of them at one moment."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def read(self, service: type[S], work: Work[S, T]) -> T:
+        session = await self._pool.acquire()
+        try:
+            return await work(session.service(service))
+        except asyncio.CancelledError:
+            session.held.broken = True
+            raise
+        finally:
+            try:
+                await session.reset()
+            finally:
+                await self._pool.release(session)
+
+    async def snapshot(self, service: type[S], work: Work[S, T]) -> T:
+        session = await self._pool.acquire()
+        try:
+            return await in_transaction(session, session.held.begin_snapshot, service, work)
+        finally:
+            await self._pool.release(session)
+
+
+class PooledWrites:
+    """Writes on pooled connections, each unit of work in a transaction of its own."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def write(self, service: type[S], work: Work[S, T]) -> T:
+        session = await self._pool.acquire()
+        try:
+            return await in_transaction(session, session.held.begin, service, work)
+        finally:
+            await self._pool.release(session)
+
+
+async def in_transaction(
+    session: Session, begin: Callable[[], Awaitable[None]], service: type[S], work: Work[S, T]
+) -> T:
+    try:
+        await begin()
+        result = await work(session.service(service))
+        await session.settle()
+        await session.reset()
+        await session.held.commit()
+    except BaseException as error:
+        try:
+            if not isinstance(error, Exception):
+                session.held.broken = True
+            await session.reset()
+            await session.held.rollback()
+        except Exception:
+            session.held.broken = True
+        raise
+    return result
+
+
+class GroupCommit:
+    """One writer that commits what has queued up in one transaction, each unit of work in a savepoint of its own.
+
+    A unit that fails is rolled back alone; nobody is answered before the commit. While one group is being committed the
+    next one gathers: the slower the disk, the larger the groups.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Session]], is_locked: Callable[[BaseException], bool]) -> None:
+        self._connect = connect
+        self._is_locked = is_locked
+        self._queue: deque[_Unit] = deque()
+        self._runner: asyncio.Task[None] | None = None
+        self._session: Session | None = None
+
+    async def write(self, service: type[S], work: Work[S, T]) -> T:
+        loop = asyncio.get_running_loop()
+        unit = _Unit(service, work, loop.create_future())
+        self._queue.append(unit)
+        if self._runner is None or self._runner.done():
+            self._runner = loop.create_task(self._run())
+        result: T = await unit.answer
+        return result
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await asyncio.wait({self._runner})
+        await self._drop()
+
+    async def _run(self) -> None:
+        while self._queue:
+            group: list[_Unit] = []
+            try:
+                session = self._session = self._session or await self._connect()
+                await self._begin(session)
+                while self._queue and len(group) < GROUP:
+                    unit = self._queue.popleft()
+                    if not unit.answer.done():
+                        group.append(unit)
+                        await unit.run(session)
+                await session.held.commit()
+            except BaseException as error:
+                if not group:
+                    group.extend(self._queue)
+                    self._queue.clear()
+                for unit in group:
+                    unit.fail(error)
+                await self._drop()
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                for unit in group:
+                    unit.answered()
+
+    async def _begin(self, session: Session) -> None:
+        deadline = time.monotonic() + PATIENCE
+        pause = 0.0005
+        while True:
+            try:
+                return await session.held.begin()
+            except Exception as error:
+                if not self._is_locked(error):
+                    raise
+                if time.monotonic() > deadline:
+                    raise Busy from error
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 0.01)
+
+    async def _drop(self) -> None:
+        """Close the connection, and with it whatever was begun: the next group opens another."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            with contextlib.suppress(Exception):
+                await session.reset()
+            await session.held.close()
+
+
+class _Unit:
+    def __init__(self, service: type[Any], work: Work[Any, Any], answer: "asyncio.Future[Any]") -> None:
+        self._service = service
+        self._work = work
+        self.answer = answer
+        self._result: Any = None
+        self._error: Exception | None = None
+
+    async def run(self, session: Session) -> None:
+        """Raises only where the whole transaction is lost."""
+        await session.held.execute("SAVEPOINT unit")
+        try:
+            self._result = await self._work(session.service(self._service))
+            await session.settle()
+        except Exception as error:
+            self._error = error
+            await session.reset()
+            await session.held.execute("ROLLBACK TO unit")
+        else:
+            await session.reset()
+        await session.held.execute("RELEASE unit")
+
+    def answered(self) -> None:
+        if self._error is not None:
+            self.fail(self._error)
+        elif not self.answer.done():
+            self.answer.set_result(self._result)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(self._error or error)

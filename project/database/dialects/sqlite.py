@@ -1,0 +1,271 @@
+"""SQLite, embedded: one file beside the service, WAL, every commit synced to disk."""
+
+import asyncio
+import datetime as dt
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeEngine
+
+from project.database import errors
+from project.database.backends import GroupCommit, PooledReads, S, T, Work
+from project.database.pools import Pool
+from project.database.sessions import Session
+from project.database.statements import Row
+from project.settings import BASE_DIR
+
+R = TypeVar("R")
+
+name = "sqlite"
+title = "SQLite"
+schemes = frozenset({"sqlite"})
+embedded = True
+
+IN_LOOP = 0.002
+"""Seconds that a read may run on the event loop before it is started again in a thread."""
+STEPS = 1000
+"""Virtual machine steps between two looks at the clock: some 10 microseconds."""
+
+
+def text(length: int) -> TypeEngine[Any]:
+    return sa.String(length)
+
+
+def blob() -> TypeEngine[Any]:
+    return sa.LargeBinary()
+
+
+def timestamp() -> TypeEngine[Any]:
+    """Text of fixed width, which orders as the moments do and is what clients are sent."""
+    return sqlite.DATETIME(
+        storage_format="%(year)04d-%(month)02d-%(day)02dT%(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06dZ",
+        regexp=r"(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+).(\d+)Z",
+    )
+
+
+def to_driver_time(moment: dt.datetime) -> dt.datetime:
+    return moment.replace(tzinfo=None)
+
+
+time_from_driver_to_text = None
+
+
+def normalise(url: URL) -> URL:
+    if not url.database or url.database == ":memory:":
+        raise ValueError(
+            "sqlite:// wants a file, such as sqlite:///registrar.sqlite3: memory is lost when the service ends."
+        )
+    return sync_url(url).set(drivername="sqlite+aiosqlite")
+
+
+def sync_url(url: URL) -> URL:
+    return url.set(drivername="sqlite", database=str(BASE_DIR / Path(url.database or "").expanduser()))
+
+
+def shell(url: URL) -> tuple[list[str], dict[str, str]]:
+    return ["sqlite3", str(url.database)], {}
+
+
+async def server_version(connection: AsyncConnection) -> str:
+    return str(await connection.scalar(sa.text("SELECT sqlite_version()")))
+
+
+def after(
+    columns: Sequence[sa.ColumnElement[Any]], values: Sequence[sa.ColumnElement[Any]], descending: bool
+) -> sa.ColumnElement[bool]:
+    row, bound = sa.tuple_(*columns), sa.tuple_(*values)
+    return row < bound if descending else row > bound
+
+
+def create_backend(url: URL, pool_size: int, statement_timeout: float) -> "SQLiteBackend":
+    return SQLiteBackend(url, pool_size, statement_timeout)
+
+
+class SQLiteBackend(PooledReads):
+    def __init__(self, url: URL, pool_size: int, statement_timeout: float) -> None:
+        self.engine = create_async_engine(
+            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args={"async_creator_fn": _driver_connection}
+        )
+        self._threads = ThreadPoolExecutor(pool_size + 1, thread_name_prefix="sqlite")
+        super().__init__(Pool(lambda: self._session(statement_timeout), pool_size))
+        self._writes = GroupCommit(lambda: self._session(None), is_locked)
+
+    async def write(self, service: type[S], work: Work[S, T]) -> T:
+        return await self._writes.write(service, work)
+
+    async def close(self) -> None:
+        await self._writes.close()
+        await self._pool.close()
+        await self.engine.dispose()
+        self._threads.shutdown(wait=False)
+
+    async def _session(self, budget: float | None) -> Session:
+        alchemy = await self.engine.connect()
+        try:
+            driver: Any = (await alchemy.get_raw_connection()).driver_connection
+            return Session(SQLiteConnection(alchemy, driver.raw, self._threads, budget))
+        except BaseException:
+            await alchemy.close()
+            raise
+
+
+class _DriverConnection(aiosqlite.Connection):
+    """aiosqlite's connection, for SQLAlchemy's own statements; `raw` is what it wraps, for those compiled once."""
+
+    raw: sqlite3.Connection
+
+
+async def _driver_connection(database: str, **options: Any) -> _DriverConnection:
+    raw = await asyncio.to_thread(_open, database)
+    connection = _DriverConnection(lambda: raw, 64)
+    connection.raw = raw
+    return await connection
+
+
+def _open(database: str) -> sqlite3.Connection:
+    raw = sqlite3.connect(database, isolation_level=None, check_same_thread=False, timeout=5, cached_statements=256)
+    try:
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute("PRAGMA synchronous = FULL")
+        raw.execute("PRAGMA foreign_keys = ON")
+        raw.execute("PRAGMA recursive_triggers = ON")
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+class SQLiteConnection:
+    """Short statements run on the event loop, where a point read takes microseconds; the rest in a thread.
+
+    A read that is not done within IN_LOOP seconds is interrupted and started again in a thread, where it may take `budget`
+    seconds. Without a budget, for the writer, statements are never interrupted: SQLite would roll back their transaction.
+    """
+
+    def __init__(
+        self, alchemy: AsyncConnection, raw: sqlite3.Connection, threads: ThreadPoolExecutor, budget: float | None
+    ) -> None:
+        self.alchemy = alchemy
+        self.broken = False
+        self._raw = raw
+        self._threads = threads
+        self._budget = budget
+        self._deadline = float("inf")
+        if budget is not None:
+            raw.set_progress_handler(self._is_over, STEPS)
+        raw.execute("PRAGMA busy_timeout = 0")
+
+    def _is_over(self) -> bool:
+        return time.perf_counter() > self._deadline
+
+    async def fetch(self, sql: str, parameters: Sequence[Any]) -> Sequence[Row]:
+        if self._budget is None:
+            return self._raw.execute(sql, parameters).fetchall()
+        self._deadline = time.perf_counter() + IN_LOOP
+        try:
+            return self._raw.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_INTERRUPT:
+                raise
+        finally:
+            self._deadline = float("inf")
+        self._deadline = time.perf_counter() + self._budget
+        try:
+            return await self._in_thread(lambda: self._raw.execute(sql, parameters).fetchall())
+        finally:
+            self._deadline = float("inf")
+
+    async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        return self._raw.execute(sql, parameters).rowcount
+
+    async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
+        cursor = await self._in_thread(lambda: self._raw.execute(sql, parameters))
+        while rows := await self._in_thread(lambda: cursor.fetchmany(size)):
+            yield rows
+
+    async def begin(self) -> None:
+        self._raw.execute("BEGIN IMMEDIATE")
+
+    async def begin_snapshot(self) -> None:
+        self._raw.execute("BEGIN")
+
+    async def commit(self) -> None:
+        await self._in_thread(lambda: self._raw.execute("COMMIT"))
+
+    async def rollback(self) -> None:
+        if self._raw.in_transaction:
+            await self._in_thread(lambda: self._raw.execute("ROLLBACK"))
+
+    async def close(self) -> None:
+        await self.alchemy.close()
+
+    async def _in_thread(self, call: Callable[[], R]) -> R:
+        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self._raw.interrupt()
+            await asyncio.wait({running})
+            raise
+
+
+def is_locked(error: BaseException) -> bool:
+    return _primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def classify(error: BaseException) -> errors.DatabaseError | None:
+    """By SQLite's result code: https://sqlite.org/rescode.html."""
+    code = _primary_code(error)
+    if code is None:
+        return errors.Invalid(str(error)) if isinstance(_original(error), OverflowError | sqlite3.DataError) else None
+    match code:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return errors.Busy()
+        case sqlite3.SQLITE_INTERRUPT:
+            return errors.TimedOut()
+        case sqlite3.SQLITE_FULL:
+            return errors.Full()
+        case sqlite3.SQLITE_READONLY:
+            return errors.ReadOnly()
+        case sqlite3.SQLITE_CONSTRAINT:
+            return _constraint(_original(error))
+        case sqlite3.SQLITE_TOOBIG | sqlite3.SQLITE_MISMATCH | sqlite3.SQLITE_RANGE:
+            return errors.Invalid("A value does not fit its column.")
+        case sqlite3.SQLITE_NOTADB:
+            return errors.Gone("The database file is not an SQLite database.")
+        case sqlite3.SQLITE_CANTOPEN:
+            return errors.Gone("The database file cannot be opened.")
+        case sqlite3.SQLITE_CORRUPT:
+            return errors.Gone("The database file is damaged.")
+        case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH | sqlite3.SQLITE_PROTOCOL:
+            return errors.Gone("The database file cannot be read or written.")
+    return None
+
+
+def _constraint(error: BaseException) -> errors.DatabaseError:
+    match getattr(error, "sqlite_errorcode", None):
+        case sqlite3.SQLITE_CONSTRAINT_UNIQUE | sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY | sqlite3.SQLITE_CONSTRAINT_ROWID:
+            return errors.Conflict("A record with the same key exists.")
+        case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            return errors.Conflict("Another record that this one refers to, or that refers to it, stands in the way.")
+    return errors.Invalid("A value breaks a rule of its column.")
+
+
+def _original(error: BaseException) -> BaseException:
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def _primary_code(error: BaseException) -> int | None:
+    code = getattr(_original(error), "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

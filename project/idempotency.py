@@ -1,0 +1,150 @@
+"""Requests that may be sent again: the first answer to an Idempotency-Key is kept for a day and given to its repetitions."""
+
+import datetime as dt
+import hashlib
+import random
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from litestar import Request
+from sqlalchemy.orm import Mapped, mapped_column
+
+from project.database import Database, dialects
+from project.database.errors import Conflict, Transient
+from project.database.sessions import Session
+from project.database.statements import Statement
+from project.database.types import Blob, Text, Timestamp
+from project.models import Base
+from project.problems import KeyReused, Malformed
+from project.services import Service
+
+S = TypeVar("S", bound=Service[Any, Any, Any])
+
+KEPT = dt.timedelta(hours=24)
+PRUNE_ONE_IN = 100
+"""How many answers are kept between two clearings of those that have expired, on average."""
+
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
+
+
+class IdempotencyKey(Base):
+    """The answer to the first request that carried a key."""
+
+    __tablename__ = "idempotency_keys"
+
+    scope: Mapped[str] = mapped_column(Text(200), primary_key=True)
+    key: Mapped[str] = mapped_column(Text(255), primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(Text(64))
+    status: Mapped[int] = mapped_column(sa.Integer)
+    headers: Mapped[str] = mapped_column(Text(4000))
+    body: Mapped[bytes] = mapped_column(Blob())
+    created_at: Mapped[dt.datetime] = mapped_column(Timestamp(), index=True)
+
+
+class Answer(NamedTuple):
+    """A response as it is sent, and kept."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+class Claim(NamedTuple):
+    """That a request is the first with its key."""
+
+    scope: str
+    key: str
+    fingerprint: str
+
+
+def fingerprint(request: Request[Any, Any, Any], body: bytes) -> str:
+    """A digest of all that makes a request the same as another."""
+    digest = hashlib.blake2b(digest_size=32)
+    for part in (request.scope["query_string"], request.headers.get("content-type", "").encode(), body):
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
+def claim(request: Request[Any, Any, Any], key: str | None, print_of_request: str) -> Claim | None:
+    """None without a key. Raises Malformed for one that cannot be used."""
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Malformed("An Idempotency-Key is 1 to 255 visible ASCII characters, such as a UUID.")
+    return Claim(f"{request.method} {request.scope['path']}", key, print_of_request)
+
+
+async def answer_once(
+    database: Database, service: type[S], claimed: Claim | None, work: Callable[[S], Awaitable[Answer]]
+) -> Answer:
+    """The answer of `work`, or the kept one if the claim came too late. Raises KeyReused.
+
+    The answer is kept in the transaction of the work: both are there, or neither is. A twin that comes meanwhile waits for
+    that transaction.
+    """
+    if claimed is None:
+        return await database.write(service, work)
+
+    async def unit(students: S) -> Answer:
+        session: Session = students.repository.session
+        kept = await _kept(session, claimed)
+        if kept is not None:
+            return kept
+        answer = await work(students)
+        await _keep(session, claimed, answer)
+        return answer
+
+    return await database.write(service, unit)
+
+
+async def _kept(session: Session, claimed: Claim) -> Answer | None:
+    rows = await session.rows(_SELECT, scope=claimed.scope, key=claimed.key, since=dt.datetime.now(dt.UTC) - KEPT)
+    if not rows:
+        return None
+    print_of_first, status, headers, body = rows[0]
+    if print_of_first != claimed.fingerprint:
+        raise KeyReused
+    return Answer(status, bytes(body), {**msgspec.json.decode(headers), "Idempotency-Replayed": "true"})
+
+
+async def _keep(session: Session, claimed: Claim, answer: Answer) -> None:
+    now = dt.datetime.now(dt.UTC)
+    if random.randrange(PRUNE_ONE_IN) == 0:
+        await session.run(_PRUNE, before=now - KEPT)
+    await session.run(_FORGET, scope=claimed.scope, key=claimed.key)
+    try:
+        await session.run(
+            _INSERT,
+            scope=claimed.scope,
+            key=claimed.key,
+            fingerprint=claimed.fingerprint,
+            status=answer.status,
+            headers=msgspec.json.encode(answer.headers).decode(),
+            body=answer.body,
+            created_at=now,
+        )
+    except Exception as error:
+        dialect = dialects.named(session.dialect_name)
+        if isinstance(dialect.classify(error), Conflict):
+            raise Transient("a twin was first") from error
+        raise
+
+
+_table: Any = IdempotencyKey.__table__
+_SELECT = Statement(
+    sa.select(_table.c.fingerprint, _table.c.status, _table.c.headers, _table.c.body).where(
+        _table.c.scope == sa.bindparam("scope"),
+        _table.c.key == sa.bindparam("key"),
+        _table.c.created_at > sa.bindparam("since"),
+    )
+)
+_FORGET = Statement(
+    sa.delete(_table).where(_table.c.scope == sa.bindparam("scope"), _table.c.key == sa.bindparam("key"))
+)
+_PRUNE = Statement(sa.delete(_table).where(_table.c.created_at < sa.bindparam("before")))
+_INSERT = Statement(
+    sa.insert(_table).values({column.key: sa.bindparam(column.key, type_=column.type) for column in _table.c})
+)

@@ -1,0 +1,64 @@
+"""The installed apps: what each brings is found in its modules by name, so that adding an app is adding its name."""
+
+import importlib
+import importlib.util
+from collections.abc import Iterator, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from project.settings import SettingsError
+
+if TYPE_CHECKING:
+    from litestar import Controller
+    from sqlalchemy import MetaData
+
+
+def app_modules(apps: Sequence[str], name: str) -> Iterator[ModuleType]:
+    """The module `apps.APP.name` of every app that has one.
+
+    Raises SettingsError for an app without a folder.
+    """
+    for app in apps:
+        if importlib.util.find_spec(f"apps.{app}") is None:
+            raise SettingsError(
+                f"INSTALLED_APPS names {app!r}, but there is no apps/{app}: remove the name or add the app."
+            )
+        if importlib.util.find_spec(f"apps.{app}.{name}") is not None:
+            yield importlib.import_module(f"apps.{app}.{name}")
+
+
+def controllers(apps: Sequence[str]) -> "list[type[Controller]]":
+    from litestar import Controller
+
+    return [
+        item
+        for module in app_modules(apps, "controllers")
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Controller) and item.__module__ == module.__name__
+    ]
+
+
+def metadata(apps: Sequence[str]) -> "MetaData":
+    """The tables of the installed apps and of the project itself."""
+    from project import models
+
+    for _ in app_modules(apps, "models"):
+        pass
+    return models.Base.metadata
+
+
+def models(apps: Sequence[str]) -> "dict[str, type[Any]]":
+    """Every app's model classes by label, such as `students.student`, parents before the rows that refer to them."""
+    from project.models import Base
+
+    order = {table: position for position, table in enumerate(metadata(apps).sorted_tables)}
+    found = {
+        f"{module.__name__.split('.')[1]}.{item.__name__.lower()}": item
+        for module in app_modules(apps, "models")
+        for item in vars(module).values()
+        if isinstance(item, type)
+        and issubclass(item, Base)
+        and item.__module__ == module.__name__
+        and hasattr(item, "__table__")
+    }
+    return dict(sorted(found.items(), key=lambda pair: order[pair[1].__table__]))

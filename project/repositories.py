@@ -1,0 +1,245 @@
+"""The repository that every app's repository extends: advanced-alchemy's, with the hot path executed by the driver."""
+
+import datetime as dt
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, Generic, TypeVar, cast
+
+import sqlalchemy as sa
+from advanced_alchemy.exceptions import NotFoundError
+from advanced_alchemy.repository import SQLAlchemyAsyncRepository
+from sqlalchemy.orm import class_mapper
+
+from project.database import dialects
+from project.database.sessions import Session
+from project.database.statements import Row, Statement
+from project.models import Record
+
+M = TypeVar("M", bound=Record)
+
+MOST_ID = 2**63 - 1
+MICROSECOND = dt.timedelta(microseconds=1)
+
+
+class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
+    """Set `model_type`, and what clients may do with a list of it in `filters`.
+
+    `get`, `add`, `update` and `delete` are one short statement each and give back detached instances with every column
+    loaded. Given any of the library's options beyond the plain call, they are the library's own. The rest is inherited.
+    """
+
+    filters: ClassVar[Mapping[str, Callable[[type[Any], sa.BindParameter[Any]], sa.ColumnElement[bool]]]] = {}
+    """By name, the condition that a filter puts on the model, given the parameter that will carry its value."""
+    wrap_exceptions = False
+    session: Session
+
+    def __init__(self, *, session: Session, **options: Any) -> None:
+        super().__init__(session=session, **{**options, "wrap_exceptions": False, "auto_refresh": False})
+
+    async def get(self, item_id: Any, **options: Any) -> M:  # type: ignore[override]
+        """Raises NotFoundError. `with_for_update=True` keeps the row as it is until the unit of work ends."""
+        lock = options.pop("with_for_update", None)
+        if not _plain(options) or lock not in (None, False, True):
+            return cast(M, await super().get(item_id, with_for_update=lock, **options))
+        if 0 < item_id <= MOST_ID:
+            rows = await self.session.rows(_select_one(self.model_type, bool(lock)), id=item_id)
+            if rows:
+                return self._instance(rows[0])
+        raise NotFoundError(f"There is no {self.model_type.__name__.lower()} {item_id}.")
+
+    async def add(self, data: M, **options: Any) -> M:  # type: ignore[override]
+        data.created_at = data.created_at or now()
+        data.updated_at = data.updated_at or data.created_at
+        values = _values(data)
+        rows = await self.session.rows(_insert_one(self.model_type, "id" in values), **values)
+        data.id = rows[0][0]
+        return data
+
+    async def add_many(self, data: list[M], **options: Any) -> Sequence[M]:  # type: ignore[override]
+        moment = now()
+        for instance in data:
+            instance.created_at = instance.created_at or moment
+            instance.updated_at = instance.updated_at or instance.created_at
+        if data:
+            insert = sa.insert(self.model_type).returning(self.model_type.id, sort_by_parameter_order=True)
+            ids = await self.session.scalars(insert, [_values(instance) for instance in data])
+            for instance, new_id in zip(data, ids, strict=True):
+                instance.id = new_id
+        return data
+
+    async def add_blindly(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert rows of column values without asking for their ids: the fastest way in."""
+        if rows:
+            await self.session.execute(sa.insert(self.model_type), rows)
+
+    async def update(self, data: M, **options: Any) -> M:  # type: ignore[override]
+        """Writes every column of an instance that `get` gave; its `updated_at` moves on, whatever the clock says."""
+        data.updated_at = max(now(), data.updated_at + MICROSECOND)
+        if not await self.session.run(
+            _update_one(self.model_type), **{f"new_{k}": v for k, v in _values(data).items()}
+        ):
+            raise NotFoundError(f"There is no {self.model_type.__name__.lower()} {data.id}.")
+        return data
+
+    async def delete(self, item_id: Any, **options: Any) -> M:  # type: ignore[override]
+        """Raises NotFoundError. Gives back the row as it was."""
+        instance = await self.get(item_id, with_for_update=True)
+        await self.session.run(_delete_one(self.model_type), id=item_id)
+        return instance
+
+    async def page(
+        self,
+        columns: tuple[str, ...],
+        filters: Mapping[str, Any],
+        sort: str,
+        limit: int,
+        position: tuple[Any, ...] | None = None,
+    ) -> list[Row]:
+        """At most `limit` rows of `columns`, timestamps as text, in the order of `sort` and then of the id.
+
+        `sort` is a column, with `-` before it for descending. `position` is the sort column's value and the id of the row
+        after which to start.
+        """
+        dialect = self.session.bind.dialect.name  # type: ignore[union-attr]
+        statement = _select_page(type(self), columns, _shape(filters), sort, position is not None, dialect)
+        place = {} if position is None else {f"position_{i}": value for i, value in enumerate(position)}
+        return await self.session.rows(statement, page_limit=limit, **_flat(filters), **place)
+
+    async def count_where(self, filters: Mapping[str, Any]) -> int:
+        rows = await self.session.rows(_count(type(self), _shape(filters)), **_flat(filters))
+        return int(rows[0][0])
+
+    async def all_where(
+        self, columns: tuple[str, ...], filters: Mapping[str, Any], sort: str
+    ) -> AsyncIterator[list[Row]]:
+        """Like `page` without an end, in chunks; only inside a snapshot."""
+        statement = _select_all(type(self), columns, _shape(filters), sort)
+        async for rows in self.session.chunks(statement, **_flat(filters)):
+            yield rows
+
+    def _instance(self, row: Row) -> M:
+        instance: M = class_mapper(self.model_type).class_manager.new_instance()
+        instance.__dict__.update(zip(_columns(self.model_type), row, strict=True))
+        return instance
+
+
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+def _plain(options: Mapping[str, Any]) -> bool:
+    return not any(options.get(name) is not None for name in ("statement", "id_attribute", "load", "execution_options"))
+
+
+@cache
+def _columns(model: type[Record]) -> tuple[str, ...]:
+    return tuple(column.key for column in model.__table__.columns)
+
+
+def _values(instance: Record) -> dict[str, Any]:
+    state = instance.__dict__
+    return {
+        key: state[key]
+        for key in _columns(type(instance))
+        if state.get(key) is not None or (key in state and key != "id")
+    }
+
+
+@cache
+def _select_one(model: type[Record], lock: bool) -> Statement:
+    table = model.__table__
+    select = sa.select(*table.columns).where(table.c.id == sa.bindparam("id", type_=table.c.id.type))
+    return Statement(select.with_for_update() if lock else select)
+
+
+@cache
+def _insert_one(model: type[Record], with_id: bool) -> Statement:
+    table = model.__table__
+    values = {c.key: sa.bindparam(c.key, type_=c.type) for c in table.columns if with_id or not c.primary_key}
+    return Statement(sa.insert(table).values(values).returning(table.c.id))  # type: ignore[arg-type]
+
+
+@cache
+def _update_one(model: type[Record]) -> Statement:
+    table = model.__table__
+    values = {c.key: sa.bindparam(f"new_{c.key}", type_=c.type) for c in table.columns if not c.primary_key}
+    where = table.c.id == sa.bindparam("new_id", type_=table.c.id.type)
+    return Statement(sa.update(table).values(values).where(where))  # type: ignore[arg-type]
+
+
+@cache
+def _delete_one(model: type[Record]) -> Statement:
+    table = model.__table__
+    return Statement(sa.delete(table).where(table.c.id == sa.bindparam("id", type_=table.c.id.type)))  # type: ignore[arg-type]
+
+
+def _shape(filters: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
+    """What a statement depends on: which filters there are, and how many alternatives each has."""
+    return tuple((name, len(value) if isinstance(value, tuple) else 0) for name, value in sorted(filters.items()))
+
+
+def _flat(filters: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in filters.items():
+        if isinstance(value, tuple):
+            values.update((f"{name}_{index}", alternative) for index, alternative in enumerate(value))
+        else:
+            values[name] = value
+    return values
+
+
+def _conditions(repository: type[Repository[Any]], shape: Iterable[tuple[str, int]]) -> list[sa.ColumnElement[bool]]:
+    conditions = []
+    for name, alternatives in shape:
+        names = [f"{name}_{index}" for index in range(alternatives)] or [name]
+        build = repository.filters[name]
+        conditions.append(sa.or_(*(build(repository.model_type, sa.bindparam(each)) for each in names)))
+    return conditions
+
+
+def _ordering(model: type[Record], sort: str) -> tuple[list[sa.Column[Any]], bool]:
+    name = sort.removeprefix("-")
+    columns = [model.__table__.c[name]] if name == "id" else [model.__table__.c[name], model.__table__.c.id]
+    return columns, sort.startswith("-")
+
+
+def _sorted_select(
+    repository: type[Repository[Any]], columns: tuple[str, ...], shape: Iterable[tuple[str, int]], sort: str
+) -> sa.Select[Any]:
+    table = repository.model_type.__table__
+    order, descending = _ordering(repository.model_type, sort)
+    return (
+        sa.select(*(table.c[name] for name in columns))
+        .where(*_conditions(repository, shape))
+        .order_by(*(column.desc() if descending else column.asc() for column in order))
+    )
+
+
+@cache
+def _select_page(
+    repository: type[Repository[Any]],
+    columns: tuple[str, ...],
+    shape: tuple[tuple[str, int], ...],
+    sort: str,
+    has_position: bool,
+    dialect: str,
+) -> Statement:
+    select = _sorted_select(repository, columns, shape, sort)
+    if has_position:
+        order, descending = _ordering(repository.model_type, sort)
+        place = [sa.bindparam(f"position_{index}", type_=column.type) for index, column in enumerate(order)]
+        select = select.where(dialects.named(dialect).after(order, place, descending))
+    return Statement(select.limit(sa.bindparam("page_limit", type_=sa.Integer)), times_as_text=True)
+
+
+@cache
+def _select_all(
+    repository: type[Repository[Any]], columns: tuple[str, ...], shape: tuple[tuple[str, int], ...], sort: str
+) -> Statement:
+    return Statement(_sorted_select(repository, columns, shape, sort), times_as_text=True)
+
+
+@cache
+def _count(repository: type[Repository[Any]], shape: tuple[tuple[str, int], ...]) -> Statement:
+    count = sa.select(sa.func.count()).select_from(repository.model_type.__table__)
+    return Statement(count.where(*_conditions(repository, shape)))

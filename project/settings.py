@@ -1,0 +1,122 @@
+"""What may differ between two installations, read from the environment and from `.env` beside manage.py."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from dotenv import dotenv_values
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+INSTALLED_APPS: tuple[str, ...] = ("students",)
+"""The folders of `apps/` that are served, in the order in which their tables depend on one another."""
+
+DEFAULT_DATABASE_URL = "sqlite:///registrar.sqlite3"
+ALIAS_PREFIX = "DATABASE_URL_"
+DEVELOPMENT_KEY = "registrar-development-key"
+
+
+class SettingsError(Exception):
+    """A setting is missing or cannot be read; the message names the variable and says what to set."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    databases: dict[str, str]
+    """URLs by alias; `default` is always there."""
+    debug: bool = True
+    secret_key: str = DEVELOPMENT_KEY
+    allowed_hosts: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["auto", "console", "json"] = "auto"
+    pool_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
+    """The most connections that one worker process keeps to the active database, for reads and for writes each."""
+    statement_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
+    """Seconds a read may take before it is given up with 503."""
+    installed_apps: tuple[str, ...] = INSTALLED_APPS
+
+    @property
+    def database_url(self) -> str:
+        return self.databases["default"]
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings of `environ`, by default the process's environment over `.env`.
+
+    Raises SettingsError for a value that cannot be read, and for one that DEBUG=false makes necessary.
+    """
+    if environ is None:
+        environ = {**_dotenv(BASE_DIR / ".env"), **os.environ}
+    fields: dict[str, object] = {
+        name: environ[variable].strip()
+        for name, variable in _VARIABLES.items()
+        if variable in environ and environ[variable].strip()
+    }
+    fields["databases"] = _databases(environ)
+    for name in ("allowed_hosts", "cors_origins"):
+        if name in fields:
+            fields[name] = tuple(part.strip() for part in str(fields[name]).split(",") if part.strip())
+    for name in ("log_level", "log_format"):
+        if name in fields:
+            fields[name] = str(fields[name]).upper() if name == "log_level" else str(fields[name]).lower()
+    if "debug" in fields:
+        fields["debug"] = _boolean("DEBUG", str(fields["debug"]))
+    settings = _convert(fields)
+    if not settings.debug:
+        _require("SECRET_KEY", fields, "a long random text, the same for every worker and machine")
+        _require("ALLOWED_HOSTS", fields, "the host names that clients use, separated by commas")
+    return settings
+
+
+_VARIABLES = {
+    "debug": "DEBUG",
+    "secret_key": "SECRET_KEY",
+    "allowed_hosts": "ALLOWED_HOSTS",
+    "cors_origins": "CORS_ORIGINS",
+    "log_level": "LOG_LEVEL",
+    "log_format": "LOG_FORMAT",
+    "pool_size": "DATABASE_POOL_SIZE",
+    "statement_timeout": "DATABASE_STATEMENT_TIMEOUT",
+}
+
+
+def _dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {name: value for name, value in dotenv_values(path, interpolate=False).items() if value is not None}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f".env cannot be read ({error}): mend the file or remove it.") from error
+
+
+def _databases(environ: Mapping[str, str]) -> dict[str, str]:
+    databases = {"default": environ.get("DATABASE_URL", "").strip() or DEFAULT_DATABASE_URL}
+    for variable, url in environ.items():
+        if variable.startswith(ALIAS_PREFIX) and url.strip():
+            alias = variable.removeprefix(ALIAS_PREFIX).lower()
+            if alias == "default" or not alias.isidentifier():
+                raise SettingsError(f"{variable} does not name an alias: use letters, digits and _, but not DEFAULT.")
+            databases[alias] = url.strip()
+    return databases
+
+
+def _boolean(variable: str, text: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    try:
+        return words[text.lower()]
+    except KeyError:
+        raise SettingsError(f"{variable} is {text!r}: set it to true or false.") from None
+
+
+def _convert(fields: dict[str, object]) -> Settings:
+    try:
+        return msgspec.convert(fields, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        reason, _, place = str(error).partition(" - at `$.")
+        variable = _VARIABLES.get(place.rstrip("`").split("[")[0], "A setting")
+        raise SettingsError(f"{variable} cannot be used: {reason}.") from error
+
+
+def _require(variable: str, fields: dict[str, object], meaning: str) -> None:
+    if variable.lower() not in fields:
+        raise SettingsError(f"{variable} is not set: with DEBUG=false it must be {meaning}.")
