@@ -12,6 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from project import problems, registry
 from project.database import Database
+from project.middleware import Envelope
 from project.pagination import Cursors
 from project.queries import NoQuery, parse
 from project.settings import Settings, load
@@ -31,7 +32,7 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await database.close()
 
-    return Litestar(
+    app = Litestar(
         route_handlers=registry.controllers(settings.installed_apps),
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
@@ -48,6 +49,8 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    app.asgi_handler = Envelope(app.asgi_handler)
+    return app
 
 
 async def check_query(request: Request[Any, Any, Any]) -> None:

@@ -3,7 +3,6 @@
 import re
 import secrets
 import time
-from collections.abc import Callable
 from typing import Any
 
 import structlog
@@ -23,9 +22,8 @@ class Envelope:
     One layer for all of them, because a second one costs each request as much as the first.
     """
 
-    def __init__(self, app: ASGIApp, observe: Callable[[str, str, int, float], None]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -51,7 +49,6 @@ class Envelope:
             await self._app(inner, receive, send_outward)
         finally:
             seconds = time.perf_counter() - started
-            self._observe(method, inner.get("path_template") or "", status, seconds)
             log.info(
                 "answered", method=method, path=scope["path"], status=status, milliseconds=round(seconds * 1000, 2)
             )
