@@ -1,0 +1,110 @@
+"""`python manage.py COMMAND`: every module of this folder, and of an app's `commands` folder, is a command of its name.
+
+Such a module holds one click command named like itself, whose docstring is the help, and `GROUP`, the heading under which
+the help lists it. Modules whose name starts with `_` are no commands. The help reads the files without running them; a
+module is imported when its command is called.
+"""
+
+import ast
+import importlib
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from project.settings import BASE_DIR, INSTALLED_APPS, SettingsError
+
+GROUPS = ("Service", "Database", "Data", "Accounts", "Development")
+"""The order of the headings; others come after these."""
+
+INTERRUPTED = 130
+"""What shells report for a process that Ctrl-C ended: 128 and the number of SIGINT."""
+
+
+class Entry(NamedTuple):
+    """What the help says of a command."""
+
+    group: str
+    summary: str
+
+
+class Commands(click.Group):
+    """The commands that the folders hold. A foreseeable failure is one sentence and exit code 1."""
+
+    @cached_property
+    def paths(self) -> dict[str, Path]:
+        """The modules by the names of their commands; an app's own command stands in for the project's."""
+        folders = [Path(__file__).parent, *(BASE_DIR / "apps" / app / "commands" for app in INSTALLED_APPS)]
+        return {
+            path.stem: path
+            for folder in folders
+            for path in sorted(folder.glob("*.py"))
+            if not path.stem.startswith("_")
+        }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self.paths)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        path = self.paths.get(cmd_name)
+        if path is None:
+            return None
+        module = importlib.import_module(".".join(path.relative_to(BASE_DIR).with_suffix("").parts))
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        entries = {name: _entry(path) for name, path in sorted(self.paths.items())}
+        others = sorted({entry.group for entry in entries.values()}.difference(GROUPS))
+        width = max(map(len, entries))
+        for group in (*GROUPS, *others):
+            rows = [(name.ljust(width), entry.summary) for name, entry in entries.items() if entry.group == group]
+            if rows:
+                with formatter.section(group):
+                    formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            ctx.exit(INTERRUPTED)
+        except click.Abort as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                click.echo(err=True)
+                ctx.exit(INTERRUPTED)
+            raise
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            from project.database.errors import DatabaseError
+
+            if isinstance(error, DatabaseError):
+                raise click.ClickException(str(error)) from error
+            raise
+
+
+def _entry(path: Path) -> Entry:
+    group, summary = "Others", ""
+    for statement in ast.parse(path.read_bytes()).body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id="GROUP")], value=ast.Constant(value=str(text))):
+                group = text
+            case ast.FunctionDef(name=path.stem):
+                summary = (ast.get_docstring(statement) or "").partition("\n\n")[0].replace("\n", " ").rstrip(".")
+    return Entry(group, summary)
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Registrar: `python manage.py COMMAND --help` explains a command."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main() -> None:
+    cli(prog_name="python manage.py")
