@@ -1,8 +1,8 @@
 """`python manage.py COMMAND`: every module of this folder, and of an app's `commands` folder, is a command of its name.
 
 Such a module holds one click command named like itself, whose docstring is the help, and `GROUP`, the heading under which
-the help lists it. Modules whose name starts with `_` are no commands. The help reads the files without running them; a
-module is imported when its command is called.
+the help lists it. Modules whose name starts with `_` are no commands. The help reads the files without running them, and
+this module imports nothing that takes long: a command's module is imported when the command is called.
 """
 
 import ast
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from project.settings import BASE_DIR, INSTALLED_APPS, SettingsError
+ROOT = Path(__file__).resolve().parents[2]
 
 GROUPS = ("Service", "Database", "Data", "Accounts", "Development")
 """The order of the headings; others come after these."""
@@ -35,13 +35,9 @@ class Commands(click.Group):
     @cached_property
     def paths(self) -> dict[str, Path]:
         """The modules by the names of their commands; an app's own command stands in for the project's."""
-        folders = [Path(__file__).parent, *(BASE_DIR / "apps" / app / "commands" for app in INSTALLED_APPS)]
-        return {
-            path.stem: path
-            for folder in folders
-            for path in sorted(folder.glob("*.py"))
-            if not path.stem.startswith("_")
-        }
+        folders = [Path(__file__).parent, *_folders_of_apps()]
+        modules = [path for folder in folders for path in sorted(folder.glob("*.py"))]
+        return {path.stem: path for path in modules if not path.stem.startswith("_")}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(self.paths)
@@ -50,9 +46,17 @@ class Commands(click.Group):
         path = self.paths.get(cmd_name)
         if path is None:
             return None
-        module = importlib.import_module(".".join(path.relative_to(BASE_DIR).with_suffix("").parts))
+        module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=self.paths, ctx=ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         entries = {name: _entry(path) for name, path in sorted(self.paths.items())}
@@ -67,24 +71,30 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except SettingsError as error:
-            raise click.ClickException(str(error)) from error
+        except (click.ClickException, click.exceptions.Exit):
+            raise
         except KeyboardInterrupt:
-            click.echo(err=True)
-            ctx.exit(INTERRUPTED)
+            _interrupted(ctx)
         except click.Abort as error:
             if isinstance(error.__context__, KeyboardInterrupt):
-                click.echo(err=True)
-                ctx.exit(INTERRUPTED)
-            raise
-        except (click.ClickException, click.exceptions.Exit):
+                _interrupted(ctx)
             raise
         except Exception as error:
             from project.database.errors import DatabaseError
+            from project.settings import SettingsError
 
-            if isinstance(error, DatabaseError):
+            if isinstance(error, SettingsError | DatabaseError):
                 raise click.ClickException(str(error)) from error
             raise
+
+
+def _folders_of_apps() -> list[Path]:
+    folders = sorted((ROOT / "apps").glob("*/commands"))
+    if folders:
+        from project.settings import INSTALLED_APPS
+
+        folders = [ROOT / "apps" / app / "commands" for app in INSTALLED_APPS]
+    return folders
 
 
 def _entry(path: Path) -> Entry:
@@ -94,8 +104,14 @@ def _entry(path: Path) -> Entry:
             case ast.Assign(targets=[ast.Name(id="GROUP")], value=ast.Constant(value=str(text))):
                 group = text
             case ast.FunctionDef(name=path.stem):
-                summary = (ast.get_docstring(statement) or "").partition("\n\n")[0].replace("\n", " ").rstrip(".")
+                first, _, _ = (ast.get_docstring(statement) or "").partition("\n\n")
+                summary = first.replace("\n", " ").rstrip(".")
     return Entry(group, summary)
+
+
+def _interrupted(ctx: click.Context) -> None:
+    click.echo(err=True)
+    ctx.exit(INTERRUPTED)
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
