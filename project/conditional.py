@@ -30,7 +30,7 @@ class Condition(NamedTuple):
             raise StalePrecondition
 
     def is_fresh(self, tag: str) -> bool:
-        """Whether the reader has the record with that tag already. Raises StalePrecondition if it insists on another."""
+        """Whether the reader has what that tag stands for. Raises StalePrecondition where If-Match wants another."""
         if self.if_match is not None and not _names(self.if_match, tag, weak=False):
             raise StalePrecondition
         return self.if_none_match is not None and _names(self.if_none_match, tag, weak=True)

@@ -1,19 +1,19 @@
-"""Strict bodies: JSON in UTF-8 that is exactly what the struct says, or a problem that names every field that is not."""
+"""Strict bodies: JSON in UTF-8 that is exactly what a struct says, or a problem that names every field that is not."""
 
-import re
+import json
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
+from litestar import Request
 from litestar.dto import MsgspecDTO
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
 
-from project.problems import MOST_ERRORS, FieldError, InvalidBody, Malformed, UnsupportedMedia
+from project.faults import REPEATED, faults, in_words
+from project.problems import InvalidBody, Malformed, UnsupportedMedia
 
 T = TypeVar("T")
-
-_PLACE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 
 
 class StrictDTO(MsgspecDTO[T], Generic[T]):  # type: ignore[type-var]
@@ -31,36 +31,24 @@ class StrictDTO(MsgspecDTO[T], Generic[T]):  # type: ignore[type-var]
         return schema
 
     def decode_bytes(self, value: bytes) -> Any:
-        media, options = self.asgi_connection.content_type
+        request = cast(Request[Any, Any, Any], self.asgi_connection)
+        media, options = request.content_type
         if media != "application/json" or options.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
             raise UnsupportedMedia("Send JSON with Content-Type: application/json, as curl --json does.")
-        return decode(value, self.asgi_connection.route_handler.parsed_data_field.raw)  # type: ignore[union-attr]
+        return decode(value, request.route_handler.parsed_data_field.raw)  # type: ignore[union-attr]
 
 
 def decode(body: bytes, shape: Any) -> Any:
-    """Raises Malformed or InvalidBody."""
+    """The body as that type, a struct or a list of structs. Raises Malformed or InvalidBody."""
     try:
-        return _decoder(shape).decode(body)
+        value = _decoder(shape).decode(body)
+        if body.count(b":") > _least_names(value) and (found := faults(_document(body), shape)):
+            raise InvalidBody(errors=found)
     except msgspec.ValidationError as error:
-        raise InvalidBody(errors=_faults(body, shape) or [_fault(error)]) from error
+        raise InvalidBody(errors=faults(_document(body), shape) or [in_words(error, shape)]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
-
-
-def faults_of(fields: dict[str, Any], struct: type[msgspec.Struct], *, strict: bool = True) -> list[FieldError]:
-    """What is wrong with each of these values, if they were to make that struct."""
-    found = []
-    for field in msgspec.structs.fields(struct):
-        if field.encode_name in fields:
-            try:
-                msgspec.convert(fields[field.encode_name], field.type, strict=strict)
-            except msgspec.ValidationError as error:
-                found.append(_fault(error, f"/{field.encode_name}", field.type))
-        elif field.required:
-            found.append(FieldError(f"/{field.encode_name}", "is required"))
-    known = {field.encode_name for field in msgspec.structs.fields(struct)}
-    found.extend(FieldError(f"/{_escape(name)}", "is not a known field") for name in fields if name not in known)
-    return found
+    return value
 
 
 @cache
@@ -68,82 +56,51 @@ def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(shape)
 
 
-def _malformed(error: Exception) -> Malformed:
-    if isinstance(error, RecursionError):
-        return Malformed("The JSON is nested too deeply.")
-    if isinstance(error, UnicodeDecodeError):
-        return Malformed("The body is not UTF-8.")
-    return Malformed(f"The body is not well-formed JSON: {str(error).removeprefix('JSON is malformed: ')}.")
+def _least_names(value: Any) -> int:
+    """How many names a document has at least that becomes this value: with no more colons than that it repeats none.
+
+    msgspec takes the last of a repeated name, as most do; which one was meant is not for us to guess.
+    """
+    if isinstance(value, list):
+        return sum(map(_least_names, value))
+    return sum(getattr(value, name) is not default for name, default in _defaults(value.__class__))
 
 
-def _faults(body: bytes, shape: Any, pointer: str = "") -> list[FieldError]:
-    bare = get_args(shape)[0] if get_origin(shape) is Annotated else shape
+@cache
+def _defaults(struct: type[msgspec.Struct]) -> list[tuple[str, Any]]:
+    fields = msgspec.structs.fields(struct)
+    return [(field.name, field.default) for field in fields if field.required or field.default is not msgspec.NODEFAULT]
+
+
+def _document(body: bytes) -> Any:
+    """The body as the standard library reads it, which shows every name; REPEATED for those given more than once.
+
+    Raises Malformed for what it would let through.
+    """
     try:
         _decoder(msgspec.Raw).decode(body)
-        if get_origin(bare) is list:
-            return _faults_of_list(body, get_args(bare)[0], pointer) or _fault_of_whole(body, shape, pointer)
-        if isinstance(bare, type) and issubclass(bare, msgspec.Struct):
-            return _faults_of_struct(body, bare, pointer)
-        return _fault_of_whole(body, shape, pointer)
-    except msgspec.ValidationError as error:
-        return [_fault(error, pointer, shape)]
+        return json.loads(body.decode(), parse_int=_integer, object_pairs_hook=_object)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(error) from error
 
 
-def _fault_of_whole(body: bytes, shape: Any, pointer: str) -> list[FieldError]:
-    try:
-        _decoder(shape).decode(body)
-    except msgspec.ValidationError as error:
-        return [_fault(error, pointer, shape)]
-    return []
+def _integer(digits: str) -> int | float:
+    """Python refuses to read an integer of some thousand digits; no field holds one of hundreds."""
+    return int(digits) if len(digits) < 300 else float(digits)
 
 
-def _faults_of_list(body: bytes, item_type: Any, pointer: str) -> list[FieldError]:
-    items = _decoder(list[msgspec.Raw]).decode(body)
-    found: list[FieldError] = []
-    for index, item in enumerate(items):
-        found.extend(_faults(bytes(item), item_type, f"{pointer}/{index}"))
-        if len(found) >= MOST_ERRORS:
-            break
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        found[name] = REPEATED if name in found else value
     return found
 
 
-def _faults_of_struct(body: bytes, struct: type[msgspec.Struct], pointer: str) -> list[FieldError]:
-    values = _decoder(dict[str, msgspec.Raw]).decode(body)
-    found: list[FieldError] = []
-    for field in msgspec.structs.fields(struct):
-        place = f"{pointer}/{field.encode_name}"
-        if field.encode_name in values:
-            found.extend(_faults(bytes(values[field.encode_name]), field.type, place))
-        elif field.required:
-            found.append(FieldError(place, "is required"))
-    known = {field.encode_name for field in msgspec.structs.fields(struct)}
-    found.extend(
-        FieldError(f"{pointer}/{_escape(name)}", "is not a known field") for name in values if name not in known
-    )
-    return found
-
-
-def _fault(error: msgspec.ValidationError, pointer: str = "", shape: Any = None) -> FieldError:
-    matched = _PLACE.fullmatch(str(error))
-    assert matched is not None
-    steps = re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", matched[2] or "")
-    detail = matched[1].replace("Expected", "expected", 1)
-    return FieldError(pointer + "".join(f"/{name or index}" for name, index in steps), _in_words(detail, shape))
-
-
-def _in_words(detail: str, shape: Any) -> str:
-    """A pattern's source says nothing to the person whose text does not match it: what the field's Meta says instead does."""
-    if "matching regex" in detail:
-        for annotation in get_args(shape):
-            if isinstance(annotation, msgspec.Meta) and annotation.extra and "refusal" in annotation.extra:
-                return str(annotation.extra["refusal"])
-            if (inner := _in_words(detail, annotation)) != detail:
-                return inner
-    return detail.replace("`", "")
-
-
-def _escape(name: str) -> str:
-    """One step of a JSON pointer (RFC 6901)."""
-    return name.replace("~", "~0").replace("/", "~1")
+def _malformed(error: Exception) -> Malformed:
+    if isinstance(error, RecursionError):
+        return Malformed("The JSON is nested too deeply.")
+    if isinstance(error, UnicodeDecodeError):
+        return Malformed("The body is not UTF-8: send JSON in UTF-8.")
+    if "truncated" in str(error):
+        return Malformed("The body ends before its JSON does: send all of it.")
+    return Malformed(f"The body is not well-formed JSON: {str(error).removeprefix('JSON is malformed: ')}.")

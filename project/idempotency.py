@@ -1,4 +1,4 @@
-"""Requests that may be sent again: the first answer to an Idempotency-Key is kept for a day and given to its repetitions."""
+"""Requests that may be sent again: the first answer to an Idempotency-Key is kept, and given to its repetitions."""
 
 import datetime as dt
 import hashlib
@@ -74,7 +74,12 @@ def claim(request: Request[Any, Any, Any], key: str | None, print_of_request: st
         return None
     if not _KEY.fullmatch(key):
         raise Malformed("An Idempotency-Key is 1 to 255 visible ASCII characters, such as a UUID.")
-    return Claim(f"{request.method} {request.scope['path']}", key, print_of_request)
+    return Claim(_scope(request), key, print_of_request)
+
+
+def _scope(request: Request[Any, Any, Any]) -> str:
+    """Whose key it is and for what: the keys of two routes never meet."""
+    return f"{request.method} {request.scope['path'].rstrip('/')}"
 
 
 async def answer_once(
@@ -82,8 +87,8 @@ async def answer_once(
 ) -> Answer:
     """The answer of `work`, or the kept one if the claim came too late. Raises KeyReused.
 
-    The answer is kept in the transaction of the work: both are there, or neither is. A twin that comes meanwhile waits for
-    that transaction.
+    The answer is kept in the transaction of the work: both are there, or neither is. A twin that comes meanwhile waits
+    for that transaction.
     """
     if claimed is None:
         return await database.write(service, work)

@@ -48,7 +48,7 @@ class Cursors:
             raise InvalidCursor("The cursor was not made by this service: start again without one.")
         if position.query != _digest(query):
             raise InvalidCursor(
-                "The cursor belongs to another sort or other filters: keep them while you walk, or start again without one."
+                "The cursor belongs to another sort or other filters: keep them while you walk, or start without one."
             )
         return position.values
 

@@ -16,12 +16,13 @@ Problem
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
+from urllib.parse import quote
 
 import msgspec
 import structlog
 from advanced_alchemy.exceptions import NotFoundError
 from litestar import MediaType, Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
 
 from project.conditional import StalePrecondition
 from project.database import errors
@@ -29,6 +30,8 @@ from project.pagination import InvalidCursor
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
+PATH_CHARACTERS = "/:@!$&'()*+,;=~"
+"""What stands for itself in the path of a URI, letters, digits, - . and _ aside (RFC 3986)."""
 
 log = structlog.get_logger(__name__)
 
@@ -65,8 +68,10 @@ class Problem(Exception):
     def __init__(
         self, detail: str = "", *, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(detail or self.meaning)
         self.detail = detail or self.meaning
+        if len(errors) > MOST_ERRORS:
+            self.detail += f" Only the first {MOST_ERRORS} are named."
+        super().__init__(self.detail)
         self.errors = list(errors[:MOST_ERRORS])
         self.headers = dict(headers or {})
 
@@ -135,7 +140,10 @@ class InvalidBody(Problem):
 
 class KeyReused(Problem):
     status, slug, title = 422, "key-reused", "Idempotency key reused"
-    meaning = "The Idempotency-Key was used before with another body: every request that is not a repetition needs a key of its own."
+    meaning = (
+        "The Idempotency-Key was used before with another body: every request that is not a repetition needs a key of "
+        "its own."
+    )
 
 
 class Failed(Problem):
@@ -196,6 +204,8 @@ def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Probl
             return TooLarge()
         case 415:
             return UnsupportedMedia(error.detail)
+        case 400 if isinstance(error, ValidationException):
+            return Malformed("The body is empty: this path takes JSON.")
         case 400:
             return Malformed(error.detail)
     if error.status_code >= 500 and error.detail != "client disconnected prematurely":
@@ -204,8 +214,9 @@ def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Probl
 
 
 def details(request: Request[Any, Any, Any], problem: Problem) -> ProblemDetails:
+    instance = quote(request.scope["path"], safe=PATH_CHARACTERS)
     return ProblemDetails(
-        f"/problems/{problem.slug}", problem.title, problem.status, problem.detail, request.url.path, problem.errors
+        f"/problems/{problem.slug}", problem.title, problem.status, problem.detail, instance, problem.errors
     )
 
 

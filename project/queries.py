@@ -1,6 +1,7 @@
 """Query strings, as strict as bodies: every parameter is declared in a struct, anything else is a problem."""
 
-from collections.abc import Callable
+import json
+import re
 from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
@@ -8,11 +9,14 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from litestar import Request
 from litestar.di import Provide
+from msgspec import inspect
 
-from project.dto import faults_of
-from project.problems import BadQuery, FieldError
+from project.faults import REPEATED, faults
+from project.problems import BadQuery
 
 Q = TypeVar("Q", bound=msgspec.Struct)
+
+_SCALAR = re.compile(r"-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 
 
 class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
@@ -20,7 +24,10 @@ class NoQuery(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def query_of(struct: type[Q]) -> Provide:
-    """A dependency: the request's query as that struct. Tuples are parameters that may be repeated."""
+    """A dependency: the request's query as that struct.
+
+    Tuples are parameters that may be repeated. Numbers and booleans are written as in JSON.
+    """
 
     def read(request: Request[Any, Any, Any]) -> Q:
         return parse(request.scope["query_string"], struct)
@@ -31,40 +38,47 @@ def query_of(struct: type[Q]) -> Provide:
 def parse(query: bytes, struct: type[Q]) -> Q:
     """Raises BadQuery, with every parameter that is not allowed."""
     values: dict[str, Any] = {}
-    faults = []
-    many = _repeatable(struct)
-    for part in query.split(b"&") if query else ():
-        name_bytes, _, value_bytes = part.partition(b"=")
-        try:
-            name, value = _text(name_bytes), _text(value_bytes)
-        except UnicodeDecodeError:
-            raise BadQuery("The query is not UTF-8 in percent encoding.") from None
-        if name in many:
+    parameters = _parameters(struct)
+    for part in query.split(b"&"):
+        if not part:
+            continue
+        encoded_name, _, encoded_value = part.partition(b"=")
+        name, text = _text(encoded_name), _text(encoded_value)
+        kind = parameters.get(name)
+        value = text if kind is None or _is_text(kind) else _scalar(text)
+        if isinstance(kind, inspect.VarTupleType):
             values.setdefault(name, []).append(value)
-        elif name in values:
-            faults.append(FieldError(f"/{name}", "may be given only once"))
         else:
-            values[name] = value
+            values[name] = REPEATED if name in values else value
     try:
-        if not faults:
-            return _convert(struct)(values)
-    except msgspec.ValidationError:
-        pass
-    faults.extend(faults_of(values, struct, strict=False))
-    raise BadQuery(errors=faults)
+        return msgspec.convert(values, struct)
+    except msgspec.ValidationError as error:
+        raise BadQuery(errors=faults(values, struct)) from error
 
 
 def _text(encoded: bytes) -> str:
-    return unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
+    try:
+        return unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError:
+        raise BadQuery("The query is not UTF-8 in percent encoding.") from None
+
+
+def _scalar(text: str) -> Any:
+    """Text that is no scalar of JSON stays as it is, and is refused for its type."""
+    return json.loads(text) if _SCALAR.fullmatch(text) else text
 
 
 @cache
-def _repeatable(struct: type[msgspec.Struct]) -> frozenset[str]:
-    fields = {field.name: field.type for field in msgspec.inspect.type_info(struct).fields}  # type: ignore[attr-defined]
-    bare = {name: kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind for name, kind in fields.items()}
-    return frozenset(name for name, kind in bare.items() if isinstance(kind, msgspec.inspect.VarTupleType))
+def _parameters(struct: type[msgspec.Struct]) -> dict[str, inspect.Type]:
+    described = inspect.type_info(struct)
+    assert isinstance(described, inspect.StructType)
+    return {field.encode_name: _bare(field.type) for field in described.fields}
 
 
-@cache
-def _convert(struct: type[Q]) -> Callable[[dict[str, Any]], Q]:
-    return lambda values: msgspec.convert(values, struct, strict=False)
+def _bare(kind: inspect.Type) -> inspect.Type:
+    return _bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
+
+
+def _is_text(kind: inspect.Type) -> bool:
+    inner = _bare(kind.item_type) if isinstance(kind, inspect.VarTupleType) else kind
+    return not isinstance(inner, inspect.IntType | inspect.FloatType | inspect.BoolType)

@@ -51,7 +51,7 @@ def models(apps: Sequence[str]) -> "dict[str, type[Any]]":
     """Every app's model classes by label, such as `students.student`, parents before the rows that refer to them."""
     from project.models import Base
 
-    order = {table: position for position, table in enumerate(metadata(apps).sorted_tables)}
+    order: dict[Any, int] = {table: position for position, table in enumerate(metadata(apps).sorted_tables)}
     found = {
         f"{module.__name__.split('.')[1]}.{item.__name__.lower()}": item
         for module in app_modules(apps, "models")

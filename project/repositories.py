@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar
 
 import sqlalchemy as sa
 from advanced_alchemy.exceptions import NotFoundError
@@ -36,18 +36,18 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
     def __init__(self, *, session: Session, **options: Any) -> None:
         super().__init__(session=session, **{**options, "wrap_exceptions": False, "auto_refresh": False})
 
-    async def get(self, item_id: Any, **options: Any) -> M:  # type: ignore[override]
+    async def get(self, item_id: Any, **options: Any) -> M:
         """Raises NotFoundError. `with_for_update=True` keeps the row as it is until the unit of work ends."""
         lock = options.pop("with_for_update", None)
         if not _plain(options) or lock not in (None, False, True):
-            return cast(M, await super().get(item_id, with_for_update=lock, **options))
+            return await super().get(item_id, with_for_update=lock, **options)
         if 0 < item_id <= MOST_ID:
             rows = await self.session.rows(_select_one(self.model_type, bool(lock)), id=item_id)
             if rows:
                 return self._instance(rows[0])
         raise NotFoundError(f"There is no {self.model_type.__name__.lower()} {item_id}.")
 
-    async def add(self, data: M, **options: Any) -> M:  # type: ignore[override]
+    async def add(self, data: M, **options: Any) -> M:
         data.created_at = data.created_at or now()
         data.updated_at = data.updated_at or data.created_at
         values = _values(data)
@@ -55,7 +55,7 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         data.id = rows[0][0]
         return data
 
-    async def add_many(self, data: list[M], **options: Any) -> Sequence[M]:  # type: ignore[override]
+    async def add_many(self, data: list[M], **options: Any) -> Sequence[M]:
         moment = now()
         for instance in data:
             instance.created_at = instance.created_at or moment
@@ -72,7 +72,7 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         if rows:
             await self.session.execute(sa.insert(self.model_type), rows)
 
-    async def update(self, data: M, **options: Any) -> M:  # type: ignore[override]
+    async def update(self, data: M, **options: Any) -> M:
         """Writes every column of an instance that `get` gave; its `updated_at` moves on, whatever the clock says."""
         data.updated_at = max(now(), data.updated_at + MICROSECOND)
         if not await self.session.run(
@@ -81,7 +81,7 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
             raise NotFoundError(f"There is no {self.model_type.__name__.lower()} {data.id}.")
         return data
 
-    async def delete(self, item_id: Any, **options: Any) -> M:  # type: ignore[override]
+    async def delete(self, item_id: Any, **options: Any) -> M:
         """Raises NotFoundError. Gives back the row as it was."""
         instance = await self.get(item_id, with_for_update=True)
         await self.session.run(_delete_one(self.model_type), id=item_id)
@@ -97,8 +97,8 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
     ) -> list[Row]:
         """At most `limit` rows of `columns`, timestamps as text, in the order of `sort` and then of the id.
 
-        `sort` is a column, with `-` before it for descending. `position` is the sort column's value and the id of the row
-        after which to start.
+        `sort` is a column, with `-` before it for descending. `position` is the sort column's value and the id of the
+        row after which to start.
         """
         dialect = self.session.bind.dialect.name  # type: ignore[union-attr]
         statement = _select_page(type(self), columns, _shape(filters), sort, position is not None, dialect)
@@ -197,10 +197,10 @@ def _conditions(repository: type[Repository[Any]], shape: Iterable[tuple[str, in
     return conditions
 
 
-def _ordering(model: type[Record], sort: str) -> tuple[list[sa.Column[Any]], bool]:
+def _ordering(model: type[Record], sort: str) -> tuple[list[sa.ColumnElement[Any]], bool]:
     name = sort.removeprefix("-")
-    columns = [model.__table__.c[name]] if name == "id" else [model.__table__.c[name], model.__table__.c.id]
-    return columns, sort.startswith("-")
+    columns = model.__table__.c
+    return [columns[name]] if name == "id" else [columns[name], columns.id], sort.startswith("-")
 
 
 def _sorted_select(

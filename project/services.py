@@ -1,5 +1,6 @@
 """The service that every app's service extends: advanced-alchemy's, with the rules that all resources share."""
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -42,12 +43,10 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
             ),
         )
 
-    async def update(  # type: ignore[override]
-        self, data: Any, item_id: Any = None, *, condition: Condition = ANY, **options: Any
-    ) -> M:
+    async def update(self, data: Any, item_id: Any = None, *, condition: Condition = ANY, **options: Any) -> M:
         """Raises NotFoundError, and StalePrecondition where the condition does not hold. No data changes nothing."""
         if item_id is None:
-            return cast(M, await super().update(data, **options))
+            return await super().update(data, **options)
         instance = await self._current(item_id, condition)
         changes = _given(data)
         if not changes:
@@ -56,11 +55,11 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
             setattr(instance, name, value)
         return cast(M, await self.repository.update(instance))
 
-    async def delete(self, item_id: Any, *, condition: Condition = ANY, **options: Any) -> M:  # type: ignore[override]
+    async def delete(self, item_id: Any, *, condition: Condition = ANY, **options: Any) -> M:
         """Raises NotFoundError, and StalePrecondition where the condition does not hold."""
         if condition is not ANY:
             await self._current(item_id, condition)
-        return cast(M, await super().delete(item_id, **options))
+        return await super().delete(item_id, **options)
 
     async def page(
         self,
@@ -74,7 +73,7 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
     ) -> Page[V]:
         """One page and the cursor of the next. Raises InvalidCursor."""
         query = (self.model_type.__name__, sort, sorted(filters.items()))
-        position = None if cursor is None else cursors.values(cursor, query)
+        position = None if cursor is None else _position(sort, cursors.values(cursor, query))
         columns = self.schema.__struct_fields__
         rows = await self.repository.page(columns, filters, sort, limit + 1, position)
         following: str | msgspec.UnsetType = msgspec.UNSET
@@ -86,7 +85,7 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
         return Page([self.schema(*row) for row in rows], following, total)
 
     async def _current(self, item_id: Any, condition: Condition) -> M:
-        instance = await self.repository.get(item_id, with_for_update=True)
+        instance: M = await self.repository.get(item_id, with_for_update=True)
         if condition is not ANY:
             condition.check(self.etag(instance))
         return instance
@@ -103,6 +102,13 @@ def _place(columns: Sequence[str], sort: str) -> tuple[int, ...]:
     name = sort.removeprefix("-")
     names = ("id",) if name == "id" else (name, "id")
     return tuple(columns.index(each) for each in names)
+
+
+def _position(sort: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a cursor holds, as the columns take it."""
+    if sort.removeprefix("-") in _TIMES:
+        return dt.datetime.fromisoformat(values[0]), *values[1:]
+    return values
 
 
 def _given(data: Any) -> dict[str, Any]:
