@@ -3,12 +3,13 @@
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from project.database import dialects
 from project.database.backends import Backend, Work
@@ -66,6 +67,21 @@ class Database:
         itself raised, and then nothing of it is kept (OutcomeUnknown aside).
         """
         return await self._persist(lambda: self._backend.write(service, work))
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[AsyncConnection]:
+        """A connection outside all units of work, for migrations and inspection; each statement stands for itself.
+
+        Raises DatabaseError.
+        """
+        try:
+            async with self.engine.connect() as connection:
+                yield connection
+        except Exception as error:
+            meaning = self.dialect.classify(error)
+            if meaning is None:
+                raise
+            raise meaning from error
 
     async def close(self) -> None:
         await self._backend.close()

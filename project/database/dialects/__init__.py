@@ -4,11 +4,13 @@ import datetime as dt
 import importlib
 import pkgutil
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 if TYPE_CHECKING:
@@ -46,6 +48,14 @@ class Dialect(Protocol):
     planner serves it from an index; the flag says descending."""
     shell: Callable[[URL], tuple[list[str], dict[str, str]]]
     """The command line and extra environment of the database's own client."""
+    client_package: str
+    """What brings that client, for who lacks it."""
+    ddl_rolls_back: bool
+    """Whether a migration that fails leaves nothing behind."""
+    migrating: Callable[[AsyncConnection], AbstractAsyncContextManager[None]]
+    """A transaction for one migration; nobody else's runs meanwhile."""
+    hazards: Callable[[AsyncConnection], Awaitable[list[str]]]
+    """Each setting of the server that puts acknowledged writes at risk: a sentence that says what to do."""
     server_version: Callable[[Any], Awaitable[str]]
 
 

@@ -1,6 +1,7 @@
 """SQLite, embedded: one file beside the service, WAL, every commit synced to disk."""
 
 import asyncio
+import contextlib
 import datetime as dt
 import sqlite3
 import time
@@ -36,6 +37,8 @@ IN_LOOP = 0.002
 """Seconds that a read may run on the event loop before it is started again in a thread."""
 STEPS = 1000
 """Virtual machine steps between two looks at the clock: some 10 microseconds."""
+MIGRATION_PATIENCE = 60.0
+"""Seconds that a migration waits for the writers before it."""
 
 
 def text(length: int) -> TypeEngine[Any]:
@@ -75,6 +78,64 @@ def sync_url(url: URL) -> URL:
 
 def shell(url: URL) -> tuple[list[str], dict[str, str]]:
     return ["sqlite3", str(url.database)], {}
+
+
+client_package = "sqlite3"
+ddl_rolls_back = True
+
+
+@contextlib.asynccontextmanager
+async def migrating(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Foreign keys are off until they are checked in the end: to change a column, Alembic makes a new table, drops the
+    old one and renames the new one. That one keeps AUTOINCREMENT and the highest id that was ever given out.
+    """
+    await connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(MIGRATION_PATIENCE * 1000)}")
+    await connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+    sa.event.listen(sa.Table, "column_reflect", _reflect_autoincrement)
+    try:
+        sequences = await _sequences(connection)
+        yield
+        for table, highest in sequences.items():
+            await connection.exec_driver_sql(_KEEP_SEQUENCE, (table, highest))
+        if broken := (await connection.exec_driver_sql("PRAGMA foreign_key_check")).first():
+            raise errors.Invalid(f"A row of {broken.table} would refer to one of {broken.parent} that is not there.")
+        await connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        with contextlib.suppress(DBAPIError):
+            await connection.exec_driver_sql("ROLLBACK")
+        raise
+    finally:
+        sa.event.remove(sa.Table, "column_reflect", _reflect_autoincrement)
+        await connection.exec_driver_sql("PRAGMA foreign_keys = ON")
+
+
+_KEEP_SEQUENCE = """
+REPLACE INTO sqlite_sequence (rowid, name, seq)
+SELECT s.rowid, t.name, max(coalesce(s.seq, 0), ?2)
+FROM sqlite_master AS t LEFT JOIN sqlite_sequence AS s ON s.name = t.name WHERE t.type = 'table' AND t.name = ?1
+"""
+
+
+async def _sequences(connection: AsyncConnection) -> dict[str, int]:
+    """The highest id ever given out, by table."""
+    has_any = await connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
+    if not has_any.first():
+        return {}
+    rows = await connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
+    return {row.name: row.seq for row in rows}
+
+
+def _reflect_autoincrement(inspector: sa.Inspector, table: sa.Table, column: dict[str, Any]) -> None:
+    assert isinstance(inspector.bind, sa.Connection)
+    made_by = inspector.bind.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (table.name,)).scalar()
+    if "AUTOINCREMENT" in str(made_by).upper():
+        table.kwargs["sqlite_autoincrement"] = True
+
+
+async def hazards(connection: AsyncConnection) -> list[str]:
+    mode = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar()
+    return [] if mode == "wal" else [f"The database file is in journal mode {mode}, not WAL: keep it on a local disk."]
 
 
 async def server_version(connection: AsyncConnection) -> str:
