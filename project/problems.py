@@ -2,14 +2,17 @@
 
 Problem
     Malformed, BadQuery, BadCursor                            400
+    Forbidden                                                 403
     NotFound                                                  404
     MethodNotAllowed                                          405
     NotAcceptable                                             406
+    TooSlow                                                   408
     Conflicting                                               409
     PreconditionFailed                                        412
     TooLarge                                                  413
     UnsupportedMedia                                          415
     InvalidBody, KeyReused                                    422
+    HeadersTooLarge                                           431
     Failed                                                    500
     Unavailable, OutcomeUnknown                               503
 """
@@ -96,6 +99,11 @@ class HostNotAllowed(Problem):
     meaning = "The service does not answer under the host name that the request gives."
 
 
+class Forbidden(Problem):
+    status, slug, title = 403, "forbidden", "Forbidden"
+    meaning = "The request may not be made from where it comes from, or by whom."
+
+
 class NotFound(Problem):
     status, slug, title = 404, "not-found", "Not found"
     meaning = "There is nothing at this path, or no longer."
@@ -109,6 +117,11 @@ class MethodNotAllowed(Problem):
 class NotAcceptable(Problem):
     status, slug, title = 406, "not-acceptable", "Not acceptable"
     meaning = "The Accept header leaves out every media type that this path can answer with."
+
+
+class TooSlow(Problem):
+    status, slug, title = 408, "too-slow", "Request too slow"
+    meaning = "The request, or its next piece, did not arrive in time. Send it again."
 
 
 class Conflicting(Problem):
@@ -144,6 +157,11 @@ class KeyReused(Problem):
         "The Idempotency-Key was used before with another body: every request that is not a repetition needs a key of "
         "its own."
     )
+
+
+class HeadersTooLarge(Problem):
+    status, slug, title = 431, "headers-too-large", "Headers too large"
+    meaning = "The request line and its headers are larger than the service reads."
 
 
 class Failed(Problem):
