@@ -23,6 +23,10 @@ class Connection(Protocol):
         """Returns the number of rows touched."""
         ...
 
+    async def execute_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        """Execute once for each; only inside a transaction."""
+        ...
+
     def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
         """The result in pieces of `size` rows, at constant memory; only inside a transaction."""
         ...

@@ -63,6 +63,19 @@ class Compiled:
             values = {**values, **{name: bind(values[name]) for name, bind in self._binders}}
         return self._getter(values) if self._getter else [values[name] for name in self._names]
 
+    def parameters_of(self, rows: Iterable[Mapping[str, Any]], same: Mapping[str, Any]) -> list[Sequence[Any]]:
+        """Like `parameters` for each row; what is the same for all of them is turned into the driver's values once."""
+        constant = {**self._defaults, **same}
+        constant.update((name, bind(same[name])) for name, bind in self._binders if name in same)
+        binders = [(name, bind) for name, bind in self._binders if name not in same]
+        found: list[Sequence[Any]] = []
+        for row in rows:
+            values = {**constant, **row}
+            for name, bind in binders:
+                values[name] = bind(values[name])
+            found.append(self._getter(values) if self._getter else [values[name] for name in self._names])
+        return found
+
     def rows(self, rows: Iterable[Row]) -> list[Row]:
         if not self._processors:
             return rows if isinstance(rows, list) else list(rows)

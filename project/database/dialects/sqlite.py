@@ -250,6 +250,9 @@ class SQLiteConnection:
     async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         return self._raw.execute(sql, parameters).rowcount
 
+    async def execute_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        await self._in_thread(lambda: self._raw.executemany(sql, parameters))
+
     async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
         cursor = await self._in_thread(lambda: self._raw.execute(sql, parameters))
         while rows := await self._in_thread(lambda: cursor.fetchmany(size)):
