@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
 
+MODULES_WITH_TABLES = ("project.idempotency",)
+"""The project's own, beside those of the apps."""
+
+
 def app_modules(apps: Sequence[str], name: str) -> Iterator[ModuleType]:
     """The module `apps.APP.name` of every app that has one.
 
@@ -42,6 +46,8 @@ def metadata(apps: Sequence[str]) -> "MetaData":
     """The tables of the installed apps and of the project itself."""
     from project import models
 
+    for module in MODULES_WITH_TABLES:
+        importlib.import_module(module)
     for _ in app_modules(apps, "models"):
         pass
     return models.Base.metadata

@@ -1,8 +1,8 @@
 """`python manage.py COMMAND`: every module of this folder, and of an app's `commands` folder, is a command of its name.
 
-Such a module holds one click command named like itself, whose docstring is the help, and `GROUP`, the heading under which
-the help lists it. Modules whose name starts with `_` are no commands. The help reads the files without running them, and
-this module imports nothing that takes long: a command's module is imported when the command is called.
+Such a module holds one click command named like itself, whose docstring is the help, and `GROUP`, the heading under
+which the help lists it. Modules whose name starts with `_` are no commands. The help reads the files without running
+them, and this module imports nothing that takes long: a command's module is imported when the command is called.
 """
 
 import ast

@@ -21,4 +21,4 @@ def test(args: tuple[str, ...]) -> None:
     if importlib.util.find_spec("pytest") is None:
         raise click.ClickException("pytest is not installed: `uv sync` brings it.")
     os.chdir(BASE_DIR)
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *args])  # noqa: S606

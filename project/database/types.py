@@ -43,6 +43,10 @@ class Timestamp(TypeDecorator[dt.datetime]):
     def __init__(self) -> None:
         super().__init__(timezone=True)
 
+    def __repr__(self) -> str:
+        """As migrations spell it."""
+        return "Timestamp()"
+
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         return dialect.type_descriptor(dialects.named(dialect.name).timestamp())
 
