@@ -1,6 +1,8 @@
 """The base of every app's models."""
 
 import datetime as dt
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from advanced_alchemy.base import AdvancedDeclarativeBase, CommonTableAttributes
@@ -25,6 +27,19 @@ class Base(CommonTableAttributes, AdvancedDeclarativeBase):
     __abstract__ = True
     metadata = MetaData(naming_convention=NAMES_OF_CONSTRAINTS)
     registry = registry(metadata=metadata, type_annotation_map={float: Double()})
+
+    @classmethod
+    def row_of(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a row after the model's `@validates` methods, which get and set them on a plain object.
+
+        Making an instance of each of a million rows costs more than writing them does.
+        """
+        draft = SimpleNamespace(**values)
+        validators: Any = cls.__mapper__.validators
+        for name, (validate, _) in validators.items():
+            if name in values:
+                setattr(draft, name, validate(draft, name, values[name]))
+        return draft.__dict__
 
 
 class Record(Base):
