@@ -1,0 +1,55 @@
+"""Where requests may come from, and under which names the service answers."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from project.problems import Forbidden, HostNotAllowed, Problem
+from project.settings import Settings
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::\d{0,5})?")
+
+
+class Hosts:
+    """Lets in what reaches the service over loopback, as long as it has no accounts that would keep strangers out.
+
+    With DEBUG, moreover, only under loopback's own names, and only what nobody passed on: otherwise a web page whose
+    name an attacker lets point at this machine, or a tunnel to it, could use the API in the developer's place.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._debug = settings.debug
+        self._names = tuple(host.lower().strip("[]") for host in settings.allowed_hosts)
+        self._answers_under = lru_cache(256)(self._is_name_of_ours)
+
+    def refusal(self, server: tuple[str, int | None] | None, headers: Mapping[bytes, bytes]) -> Problem | None:
+        """Why a request is not let in; `server` is the address, or the path of a socket, that it came in by."""
+        if server is not None and server[1] is not None and not is_loopback(server[0]):
+            return Forbidden("The service answers requests of this machine only: it has no accounts yet.")
+        if not self._answers_under(headers.get(b"host", b"")):
+            return HostNotAllowed(
+                "With DEBUG=true the service answers under localhost and 127.0.0.1 only."
+                if self._debug
+                else "ALLOWED_HOSTS does not have the host that the request names."
+            )
+        if self._debug and (b"via" in headers or b"forwarded" in headers or b"x-forwarded-" in b"\n".join(headers)):
+            return Forbidden("With DEBUG=true the service takes no requests that a proxy passes on.")
+        return None
+
+    def _is_name_of_ours(self, header: bytes) -> bool:
+        matched = _HOST.fullmatch(header.decode("latin-1").lower())
+        if matched is None:
+            return False
+        host = matched[1].strip("[]")
+        if self._debug:
+            return host == "localhost" or host.endswith(".localhost") or is_loopback(host)
+        return any(name in ("*", host) or (name.startswith(".") and f".{host}".endswith(name)) for name in self._names)
+
+
+@lru_cache(256)
+def is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,129 @@
+"""uvicorn's HTTP protocol with bounds: on what a client may send before it makes sense, and on how long it may take.
+
+uvicorn waits for ever, for a request that never ends and for a client that reads no answer, and httptools reads headers
+of any size. What is refused here never reaches the application, but is answered like everything else.
+"""
+
+import asyncio
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from project.middleware import SECURITY_HEADERS
+from project.problems import MEDIA_TYPE, HeadersTooLarge, Malformed, Problem, ProblemDetails, TooSlow
+
+MOST_HEAD = 64 * 1024
+"""Bytes of a request line and its headers."""
+HEAD_SECONDS = 10.0
+"""From the first byte of a request, or from the connection's start, to the end of its headers."""
+BODY_SECONDS = 30.0
+"""Between two pieces of a body: a slow upload may take its time, but not pause for longer."""
+READ_SECONDS = 60.0
+"""Between two pieces of an answer that the client takes."""
+LOOK_SECONDS = 5.0
+LAST_REQUEST_SECONDS = 0.2
+"""How long an idle connection stays when the service stops: a request may be on its way."""
+
+
+class Protocol(HttpToolsProtocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._stopping = False
+        self._unread = 0
+        self._heard = self._taken = self.loop.time()
+        self._head_since: float | None = self._heard
+        self._unsent = 0
+        self._watch = self.loop.call_later(LOOK_SECONDS, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self.loop.time()
+        self._unread += len(data)
+        if self._head_since is None and self._is_idle():
+            self._head_since = self._heard
+        super().data_received(data)
+        if self._unread > MOST_HEAD:
+            self._refuse(HeadersTooLarge())
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_since = self._heard
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_since is not None:  # otherwise it is a trailer, for which nobody here has a use
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._head_since = None
+        self._unread = 0
+        super().on_headers_complete()
+        if self._stopping:
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._unread = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._unread = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Malformed("The request is not HTTP as RFC 9112 has it."))
+
+    def shutdown(self) -> None:
+        self._stopping = True
+        if self._is_idle():
+            self.loop.call_later(LAST_REQUEST_SECONDS, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Whoever asks for a WebSocket gets an answer over HTTP; that is nothing to warn about."""
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _close_if_idle(self) -> None:
+        if self._is_idle() and not self.transport.is_closing():
+            self.transport.close()
+
+    def _look(self) -> None:
+        self._watch = self.loop.call_later(LOOK_SECONDS, self._look)
+        now = self.loop.time()
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent or not unsent:
+            self._unsent, self._taken = unsent, now
+        if now - self._taken > READ_SECONDS:
+            self.transport.abort()
+        elif self._is_idle():
+            if self._head_since is not None and now - self._head_since > HEAD_SECONDS:
+                self._refuse(TooSlow()) if self._unread else self.transport.close()
+        elif self._awaits_body() and now - self._heard > BODY_SECONDS:
+            self._refuse(TooSlow())
+
+    def _awaits_body(self) -> bool:
+        return self.cycle.more_body and not self.cycle.response_started and not self.flow.read_paused
+
+    def _refuse(self, problem: Problem) -> None:
+        if not self.transport.is_closing():
+            if self._is_idle() or not self.cycle.response_started:
+                self.transport.write(_answer(problem, self.server_state.default_headers))
+            self.transport.close()
+
+
+def _answer(problem: Problem, headers: list[tuple[bytes, bytes]]) -> bytes:
+    body = msgspec.json.encode(
+        ProblemDetails(f"/problems/{problem.slug}", problem.title, problem.status, problem.detail, "/")
+    )
+    fields: list[tuple[bytes, bytes]] = [
+        *headers,
+        *SECURITY_HEADERS,
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    return b"".join([STATUS_LINE[problem.status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body])

@@ -1,0 +1,75 @@
+"""What a request must be before its handler is called, whatever the route."""
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler
+
+from project.problems import NotAcceptable, NotFound
+from project.queries import NoQuery, parse
+
+MEDIA_TYPES = "media_types"
+"""The key of a handler's `opt` for all media types that it answers with, where `media_type` cannot say it."""
+
+BIGINT = 2**63
+
+
+async def check(request: Request[Any, Any, Any]) -> None:
+    """Raises BadQuery, NotFound or NotAcceptable."""
+    scope, handler = request.scope, request.route_handler
+    if scope["query_string"] and "parameters" not in handler.resolve_dependencies():
+        parse(scope["query_string"], NoQuery)
+    if scope["path_params"] and not _are_plain(scope["path_params"].values(), scope["path"]):
+        raise NotFound(f"There is nothing at {scope['path']}.")
+    for name, value in scope["headers"]:
+        if name == b"accept" and value != b"*/*" and not _accepts(value, media_types := _media_types(handler)):
+            raise NotAcceptable(f"This path answers with {' or '.join(media_types)} only.")
+
+
+def _are_plain(values: Iterable[Any], path: str) -> bool:
+    """Whether the numbers stand in the path as they are: Python reads `1_0`, `+1`, ` 1` and `١` too.
+
+    Those that no database has room for are nowhere.
+    """
+    for value in values:
+        if type(value) is int and (f"/{value}/" not in f"{path}/" or not -BIGINT <= value < BIGINT):
+            return False
+    return True
+
+
+@lru_cache(1024)
+def _media_types(handler: HTTPRouteHandler) -> tuple[str, ...]:
+    """What the handler answers with; empty where that is not known, or nothing."""
+    if declared := handler.opt.get(MEDIA_TYPES):
+        return tuple(declared)
+    if handler.status_code == 204:
+        return ()
+    if handler.media_type:
+        return (str(getattr(handler.media_type, "value", handler.media_type)),)
+    content = handler.parsed_fn_signature.return_type.inner_types
+    return () if not content or content[0].is_subclass_of((bytes, str)) else ("application/json",)
+
+
+@lru_cache(1024)
+def _accepts(header: bytes, media_types: tuple[str, ...]) -> bool:
+    """RFC 9110, section 12.5.1: of the ranges that fit a type, the narrowest decides."""
+    qualities = dict(map(_quality, header.decode("latin-1").lower().split(",")))
+    for media_type in media_types:
+        kind = media_type.partition(";")[0]
+        ranges = (kind, f"{kind.partition('/')[0]}/*", "*/*")
+        if next((qualities[each] for each in ranges if each in qualities), 0.0) > 0:
+            return True
+    return not media_types
+
+
+def _quality(text: str) -> tuple[str, float]:
+    media_range, *parameters = (part.strip() for part in text.split(";"))
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return media_range, float(parameter[2:])
+            except ValueError:
+                break
+    return media_range, 1.0

@@ -1,0 +1,144 @@
+"""Serving: the sockets, uvicorn's options, and the processes that stand behind one address."""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+
+import structlog
+import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import ChangeReload, Multiprocess
+
+from project.hosts import is_loopback
+from project.lifetime import GRACE
+from project.settings import BASE_DIR, Settings
+
+log = structlog.get_logger(__name__)
+
+BACKLOG = 2048
+KEEP_ALIVE = 65
+"""Seconds that an idle connection stays open: longer than load balancers keep it, so that they close it, and know."""
+HUNG = 30
+"""Seconds without a sign of life after which a worker is replaced."""
+
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Where prometheus-client looks for the folder in which workers keep their numbers; read when it is imported."""
+
+
+class ServerError(Exception):
+    """The service cannot start; the message says why and what to do."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens on the host, which must be this machine's own address for itself. Port 0 takes a free one.
+
+    Raises ServerError.
+    """
+    family, address = _resolve(host)
+    listener = socket.socket(family)
+    try:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        reason = (error.strerror or str(error)).lower()
+        raise ServerError(
+            f"Port {port} of {host} cannot be used ({reason}): stop what uses it, or name another with --port."
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _resolve(host: str) -> tuple[int, str]:
+    """The family and the address; IPv4 for a name that has both."""
+    try:
+        found = sorted((family, str(place[0])) for family, _, _, _, place in socket.getaddrinfo(host, None))
+    except (OSError, UnicodeError) as error:
+        raise ServerError(f"{host} is no address of this machine: use 127.0.0.1, ::1 or localhost.") from error
+    if not all(is_loopback(address) for _, address in found):
+        raise ServerError(
+            f"{host} can be reached from other machines, and there are no accounts yet to keep strangers out: "
+            "use 127.0.0.1, ::1 or localhost."
+        )
+    return found[0]
+
+
+def url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if listener.family == socket.AF_INET6 else f"http://{host}:{port}"
+
+
+def serve(settings: Settings, listener: socket.socket, *, workers: int = 1, reload: bool = False) -> None:
+    """Serves until SIGTERM or SIGINT, and lets requests in flight finish. Raises ServerError if it cannot start."""
+    config = uvicorn.Config(
+        "project.asgi:app",
+        http="project.protocol:Protocol",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=not settings.debug,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=GRACE,
+        timeout_worker_healthcheck=HUNG,
+        workers=workers,
+        reload=reload,
+        reload_dirs=[str(BASE_DIR / "project"), str(BASE_DIR / "apps")] if reload else None,
+    )
+    if reload:
+        ChangeReload(config, uvicorn.Server(config).run, [listener]).run()
+    elif workers > 1:
+        _serve_with_workers(config, [listener])
+    else:
+        _serve_alone(config, [listener])
+
+
+def _serve_alone(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    # uvicorn raises the signal that stopped it once more when all is done: then it means the end, and no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        uvicorn.Server(config).run(sockets)
+    except KeyboardInterrupt:
+        pass
+    except SystemExit as error:
+        if error.code == STARTUP_FAILURE:
+            raise ServerError("The service could not start; the log says why.") from error
+        raise
+
+
+def _serve_with_workers(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    folder = tempfile.mkdtemp(prefix="registrar-metrics-")
+    os.environ[METRICS_FOLDER] = folder
+    try:
+        workers = Workers(config, sockets)
+        workers.run()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
+        raise ServerError("A worker could not start; the log says why.")
+
+
+class Workers(Multiprocess):
+    """uvicorn's workers, whose address is given up as soon as the service is told to stop."""
+
+    def terminate_all(self) -> None:
+        # Whoever connects from here on is refused at once instead of waiting in a queue that nobody serves.
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+    def keep_subprocess_alive(self) -> None:
+        before = {worker.pid: worker for worker in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before.keys() - {worker.pid for worker in self.processes}:
+            log.error("worker replaced", pid=pid, exit_code=before[pid].exitcode)
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -1,0 +1,153 @@
+"""The service as it is run: `manage.py runserver` in processes of its own, ended with the test.
+
+    with running(database_url, "--workers=2") as service:
+        httpx.get(f"{service.url}/students")
+
+On SQLite `runserver` migrates the database by itself; elsewhere it has to be migrated before.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parents[1]
+
+SECONDS = 60.0
+"""Longer than anything here takes, on a busy machine too: who waits longer waits in vain."""
+
+
+class Service:
+    """A server process with its workers, and what they have printed so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes], folder: Path) -> None:
+        self.process = process
+        self._folder = folder
+        self._workers: list[psutil.Process] = []
+        self.url = ""
+
+    @property
+    def output(self) -> str:
+        return (self._folder / "output").read_text(errors="replace")
+
+    @property
+    def log(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of the log that are finished."""
+        return [json.loads(line) for line in self.log.splitlines(keepends=True) if line.endswith("\n")]
+
+    def workers(self) -> list[psutil.Process]:
+        """The processes that serve behind the first one; none where it serves itself."""
+        if self.process.poll() is None:
+            children = psutil.Process(self.process.pid).children()
+            self._workers = [child for child in children if "spawn_main" in " ".join(_command(child))]
+        return self._workers
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Asks the first process to end, and returns its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+    def stop_group(self, number: int = signal.SIGTERM) -> int:
+        """As Ctrl-C in a terminal does it: every process is asked at once."""
+        self.workers()
+        os.killpg(self.process.pid, number)
+        return self.process.wait(SECONDS)
+
+    def kill(self) -> None:
+        """Takes the first process away; its workers have to notice."""
+        self.workers()
+        self.process.kill()
+        self.process.wait()
+
+    def kill_group(self) -> None:
+        self.workers()
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def wait_until_gone(self) -> None:
+        """Until no process of it is left."""
+        self.process.wait(SECONDS)
+        until(lambda: not any(map(_runs, self._workers)), "its workers to end")
+
+    def wait_for_url(self) -> None:
+        """Until it says where it serves, and answers there."""
+        until(lambda: self.process.poll() is not None or re.search(r"http://\S+?(?=[,\s])", self.output), "an address")
+        matched = re.search(r"http://\S+?(?=[,\s])", self.output)
+        if matched is None:
+            raise AssertionError(f"runserver ended with {self.process.returncode}: {self.log}")
+        self.url = matched[0]
+        try:
+            httpx.get(f"{self.url}/health/live", timeout=SECONDS)
+        except httpx.TransportError as error:
+            raise AssertionError(f"runserver does not answer: {self.log}") from error
+
+
+@contextmanager
+def started(database_url: str, *options: str, **environment: str) -> Iterator[Service]:
+    """A service that may not come up; `environment` goes over this process's own."""
+    command = [sys.executable, "manage.py", "runserver", *options]
+    with tempfile.TemporaryDirectory(prefix="registrar-service-") as name:
+        folder = Path(name)
+        with (folder / "output").open("wb") as output, (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**os.environ, "LOG_FORMAT": "json", "DATABASE_URL": database_url, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+                start_new_session=True,
+            )
+        service = Service(process, folder)
+        try:
+            yield service
+        finally:
+            if process.poll() is None:
+                service.kill_group()
+            service.wait_until_gone()
+
+
+@contextmanager
+def running(database_url: str, *options: str, **environment: str) -> Iterator[Service]:
+    """A service that answers, on a free port unless the options name one."""
+    named = any(option.partition("=")[0] == "--port" or option[0] != "-" for option in options)
+    with started(database_url, *options, *([] if named else ["--port=0"]), **environment) as service:
+        service.wait_for_url()
+        yield service
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Waits for a condition, and fails when there is no more hope for it."""
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.005)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
