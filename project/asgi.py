@@ -4,17 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Litestar, Request
+from litestar import Controller, Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 
-from project import problems, registry
+from project import logs, openapi, problems, registry, requests
 from project.database import Database
-from project.middleware import Envelope
+from project.docs.controllers import DocsController
+from project.health import OperationsController
+from project.lifetime import end_with_parent
+from project.middleware import Envelope, cors
 from project.pagination import Cursors
-from project.queries import NoQuery, parse
 from project.settings import Settings, load
 
 MOST_BODY = 1024 * 1024
@@ -22,41 +22,40 @@ MOST_BODY = 1024 * 1024
 
 def create_app(settings: Settings) -> Litestar:
     """Raises SettingsError for settings that cannot work together."""
+    logs.configure(settings)
     database = Database(settings)
     cursors = Cursors(settings.secret_key)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        end_with_parent()
         try:
             yield
         finally:
             await database.close()
 
+    controllers: list[type[Controller]] = [*registry.controllers(settings.installed_apps), OperationsController]
+    cors_config = cors(settings)
     app = Litestar(
-        route_handlers=registry.controllers(settings.installed_apps),
+        route_handlers=[*controllers, DocsController],
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),
         },
-        before_request=check_query,
+        before_request=requests.check,
+        cors_config=cors_config,
         exception_handlers={Exception: problems.respond},
         lifespan=[lifespan],
-        openapi_config=OpenAPIConfig(
-            title="Registrar", version="1.0.0", path="/", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
-        ),
+        openapi_config=openapi.config(controllers),
+        plugins=[openapi.Structs()],
         request_max_body_size=MOST_BODY,
         state=State({"database": database, "settings": settings}),
         logging_config=None,
         debug=False,
     )
-    app.asgi_handler = Envelope(app.asgi_handler)
+    app.state.document = openapi.Document(app)
+    app.asgi_handler = Envelope(app.asgi_handler, settings, cors_config)
     return app
-
-
-async def check_query(request: Request[Any, Any, Any]) -> None:
-    """Refuses parameters on routes that declare no query."""
-    if request.scope["query_string"] and "parameters" not in request.route_handler.resolve_dependencies():
-        parse(request.scope["query_string"], NoQuery)
 
 
 def __getattr__(name: str) -> Any:
