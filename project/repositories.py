@@ -51,8 +51,10 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         data.created_at = data.created_at or now()
         data.updated_at = data.updated_at or data.created_at
         values = _values(data)
-        rows = await self.session.rows(_insert_one(self.model_type, "id" in values), **values)
-        data.id = rows[0][0]
+        if "id" in values:
+            await self.session.run(_insert_one(self.model_type, True), **values)
+        else:
+            data.id = await self.session.insert(_insert_one(self.model_type, False), **values)
         return data
 
     async def add_many(self, data: list[M], **options: Any) -> Sequence[M]:
@@ -60,9 +62,11 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         for instance in data:
             instance.created_at = instance.created_at or moment
             instance.updated_at = instance.updated_at or instance.created_at
-        if data:
-            insert = sa.insert(self.model_type).returning(self.model_type.id, sort_by_parameter_order=True)
-            ids = await self.session.scalars(insert, [_values(instance) for instance in data])
+        rows = [_values(instance) for instance in data]
+        if any("id" in row for row in rows):
+            await self.session.run_many(_insert_one(self.model_type, True), rows)
+        elif rows:
+            ids = await self.session.insert_many(_insert_one(self.model_type, False), rows)
             for instance, new_id in zip(data, ids, strict=True):
                 instance.id = new_id
         return data
@@ -162,7 +166,7 @@ def _select_one(model: type[Record], lock: bool) -> Statement:
 def _insert_one(model: type[Record], with_id: bool) -> Statement:
     table = model.__table__
     values = {c.key: sa.bindparam(c.key, type_=c.type) for c in table.columns if with_id or not c.primary_key}
-    return Statement(sa.insert(table).values(values).returning(table.c.id))  # type: ignore[arg-type]
+    return Statement(sa.insert(table).values(values))  # type: ignore[arg-type]
 
 
 @cache

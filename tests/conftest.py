@@ -26,7 +26,7 @@ def settings(database_url: str) -> Settings:
 @pytest.fixture(scope="module")
 def module_client(settings: Settings) -> Iterator[TestClient[Litestar]]:
     app = create_app(settings)
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         client.blocking_portal.call(_create_tables, app, settings)
         yield client
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from project.database import dialects
 from project.database.backends import Backend, Work
-from project.database.errors import Busy, DatabaseError, Transient
+from project.database.errors import Busy, DatabaseError, Gone, Lost, TimedOut, Transient
 from project.settings import Settings, SettingsError
 
 S = TypeVar("S")
@@ -27,11 +27,13 @@ def parse_url(text: str) -> URL:
     """The URL with its asynchronous driver. Raises SettingsError, without any password, for one that cannot be used."""
     try:
         url = make_url(text)
-        return dialects.of_url(url).normalise(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # the latter where a password was not encoded: it would show in the message
         raise SettingsError(
-            "The database URL cannot be read: it looks like sqlite:///file or postgresql://user@host/name."
+            "The database URL cannot be read: it looks like sqlite:///file or postgresql://user@host/name, and in a "
+            "password % / : @ ? # are written %25 %2F %3A %40 %3F %23."
         ) from None
+    try:
+        return dialects.of_url(url).normalise(url)
     except ValueError as error:
         raise SettingsError(str(error)) from None
 
@@ -43,6 +45,7 @@ class Database:
         self.url = parse_url(settings.database_url)
         self.dialect = dialects.of_url(self.url)
         self._backend: Backend = self.dialect.create_backend(self.url, settings.pool_size, settings.statement_timeout)
+        self._statement_timeout = settings.statement_timeout
 
     @property
     def engine(self) -> AsyncEngine:
@@ -53,12 +56,16 @@ class Database:
         """Run `work` with a service of that type; each statement stands for itself and has the time budget of a request."""
         return await self._persist(lambda: self._backend.read(service, work))
 
-    async def snapshot(self, service: type[S], work: Work[S, T]) -> T:
-        """Run `work` with a service that sees one moment of the database, however long it takes.
+    async def snapshot(self, service: type[S], work: Work[S, T], *, limited: bool = False) -> T:
+        """Run `work` with a service that sees one moment of the database.
 
-        It may be run again from its start.
+        It may be run again from its start. It takes as long as it takes; `limited`, it has a request's time budget.
         """
-        return await self._persist(lambda: self._backend.snapshot(service, work))
+        try:
+            async with asyncio.timeout(self._statement_timeout if limited else None):
+                return await self._persist(lambda: self._backend.snapshot(service, work))
+        except TimeoutError:
+            raise TimedOut from None
 
     async def write(self, service: type[S], work: Work[S, T]) -> T:
         """Run `work` in one transaction; when this returns, it is committed.
@@ -89,6 +96,7 @@ class Database:
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         deadline = time.monotonic() + RETRY_SECONDS
         pause = 0.001
+        reconnected = False
         while True:
             try:
                 return await attempt()
@@ -102,6 +110,10 @@ class Database:
                 failure = meaning
             if not isinstance(failure, Transient):
                 raise failure
+            if isinstance(failure, Lost):
+                if reconnected:
+                    raise Gone from failure
+                reconnected = True
             if time.monotonic() > deadline:
                 raise Busy from failure
             await asyncio.sleep(random.uniform(0, pause))

@@ -2,14 +2,16 @@
 
 import asyncio
 import contextlib
+import contextvars
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from project.database.errors import Busy
+from project.database.connections import Connection
+from project.database.errors import Busy, Lost, OutcomeUnknown, Transient
 from project.database.pools import PATIENCE, Pool
 from project.database.sessions import Session
 
@@ -33,31 +35,47 @@ class Backend(Protocol):
     async def close(self) -> None: ...
 
 
-class PooledReads:
-    """Reads on pooled connections: each statement for itself, or all of them at one moment."""
+async def open_session(
+    engine: AsyncEngine, hold: Callable[[AsyncConnection, Any], Awaitable[Connection]]
+) -> Session:
+    """A session on a new connection; `hold` is given SQLAlchemy's and the driver's."""
+    alchemy = await engine.connect()
+    try:
+        return Session(await hold(alchemy, (await alchemy.get_raw_connection()).driver_connection))
+    except BaseException:
+        await alchemy.close()
+        raise
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+
+class PooledReads:
+    """Reads on pooled connections: each statement for itself, or all of them at one moment.
+
+    The latter may take long, so they have connections of their own.
+    """
+
+    def __init__(self, reads: Pool, snapshots: Pool) -> None:
+        self._reads = reads
+        self._snapshots = snapshots
 
     async def read(self, service: type[S], work: Work[S, T]) -> T:
-        session = await self._pool.acquire()
+        session = await self._reads.acquire()
         try:
             return await work(session.service(service))
-        except asyncio.CancelledError:
-            session.held.broken = True
-            raise
+        except BaseException as error:
+            _give_up(session, error)
         finally:
             try:
                 await session.reset()
             finally:
-                await self._pool.release(session)
+                await self._reads.release(session)
 
     async def snapshot(self, service: type[S], work: Work[S, T]) -> T:
-        session = await self._pool.acquire()
-        try:
-            return await in_transaction(session, session.held.begin_snapshot, service, work)
-        finally:
-            await self._pool.release(session)
+        session = await self._snapshots.acquire()
+        return await in_transaction(self._snapshots, session, session.held.begin_snapshot, service, work)
+
+    async def close(self) -> None:
+        await self._reads.close()
+        await self._snapshots.close()
 
 
 class PooledWrites:
@@ -68,38 +86,55 @@ class PooledWrites:
 
     async def write(self, service: type[S], work: Work[S, T]) -> T:
         session = await self._pool.acquire()
-        try:
-            return await in_transaction(session, session.held.begin, service, work)
-        finally:
-            await self._pool.release(session)
+        return await in_transaction(self._pool, session, session.held.begin, service, work)
+
+    async def close(self) -> None:
+        await self._pool.close()
 
 
 async def in_transaction(
-    session: Session, begin: Callable[[], Awaitable[None]], service: type[S], work: Work[S, T]
+    pool: Pool, session: Session, begin: Callable[[], Awaitable[None]], service: type[S], work: Work[S, T]
 ) -> T:
+    """Run `work` and commit it, then give the session back to its pool."""
+    held = session.held
     try:
         await begin()
         result = await work(session.service(service))
         await session.settle()
         await session.reset()
-        await session.held.commit()
+        await held.commit()
+        return result
     except BaseException as error:
         try:
-            if not isinstance(error, Exception):
-                session.held.broken = True
-            await session.reset()
-            await session.held.rollback()
-        except Exception:
-            session.held.broken = True
-        raise
-    return result
+            _give_up(session, error)
+        finally:
+            if not (held.broken or held.is_lost):
+                # A connection on which this fails or is cut short is not lent again.
+                held.broken = True
+                with contextlib.suppress(Exception):
+                    await session.reset()
+                    await held.rollback()
+                    held.broken = False
+    finally:
+        await pool.release(session)
+
+
+def _give_up(session: Session, error: BaseException) -> NoReturn:
+    """Raise what the error of a unit of work amounts to, which was not committed."""
+    held = session.held
+    if not isinstance(error, Exception):
+        held.broken = True
+    elif held.is_lost and not isinstance(error, OutcomeUnknown):
+        raise Lost("The connection to the database broke.") from error
+    raise error
 
 
 class GroupCommit:
     """One writer that commits what has queued up in one transaction, each unit of work in a savepoint of its own.
 
     A unit that fails is rolled back alone; nobody is answered before the commit. While one group is being committed the
-    next one gathers: the slower the disk, the larger the groups.
+    next one gathers: the slower the disk, the larger the groups. A unit whose caller has gone away is left out if it has
+    not been begun, and else committed like any other.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Session]], is_locked: Callable[[BaseException], bool]) -> None:
@@ -114,7 +149,8 @@ class GroupCommit:
         unit = _Unit(service, work, loop.create_future())
         self._queue.append(unit)
         if self._runner is None or self._runner.done():
-            self._runner = loop.create_task(self._run())
+            # What this request knows of itself, such as its id in the log, is not true of the others.
+            self._runner = loop.create_task(self._run(), context=contextvars.Context())
         result: T = await unit.answer
         return result
 
@@ -136,7 +172,7 @@ class GroupCommit:
                         await unit.run(session)
                 await session.held.commit()
             except BaseException as error:
-                if not group:
+                if not group or not isinstance(error, Exception):
                     group.extend(self._queue)
                     self._queue.clear()
                 for unit in group:
@@ -166,8 +202,6 @@ class GroupCommit:
         """Close the connection, and with it whatever was begun: the next group opens another."""
         if self._session is not None:
             session, self._session = self._session, None
-            with contextlib.suppress(Exception):
-                await session.reset()
             await session.held.close()
 
 
@@ -187,8 +221,11 @@ class _Unit:
             await session.settle()
         except Exception as error:
             self._error = error
-            await session.reset()
-            await session.held.execute("ROLLBACK TO unit")
+            try:
+                await session.reset()
+                await session.held.execute("ROLLBACK TO unit")
+            except Exception as lost:
+                raise Transient("Another unit of work took the transaction with it.") from lost
         else:
             await session.reset()
         await session.held.execute("RELEASE unit")
@@ -200,5 +237,11 @@ class _Unit:
             self.answer.set_result(self._result)
 
     def fail(self, error: BaseException) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(self._error or error)
+        if self.answer.done():
+            return
+        if self._error is not None:
+            self.answer.set_exception(self._error)
+        elif isinstance(error, Exception):
+            self.answer.set_exception(error)
+        else:
+            self.answer.cancel()

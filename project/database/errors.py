@@ -2,12 +2,14 @@
 
 DatabaseError
     Transient           nothing was kept; the same unit of work may be run again at once
+        Lost            the connection broke before the unit of work was committed
     Unavailable         nothing was kept; try again later
         Busy            others hold the locks
         TimedOut        the statement took longer than its budget
         Gone            the server cannot be reached
         Full            no room left on the database's disk
         ReadOnly        the database takes no writes
+        Outdated        the database is not migrated to what the service needs
     OutcomeUnknown      the connection broke during COMMIT: kept or not, nobody knows
     Conflict            a unique or foreign key stands against it
     Invalid             a value does not fit its column
@@ -19,6 +21,10 @@ class DatabaseError(Exception):
 
 
 class Transient(DatabaseError):
+    pass
+
+
+class Lost(Transient):
     pass
 
 
@@ -50,6 +56,11 @@ class Full(Unavailable):
 
 class ReadOnly(Unavailable):
     message = "The database takes no writes at the moment."
+    retry_after = 10
+
+
+class Outdated(Unavailable):
+    message = "The database lacks a table or column that the service needs: `migrate` brings it up to date."
     retry_after = 10
 
 

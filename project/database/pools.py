@@ -2,78 +2,102 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
-from project.database.errors import Busy
+from project.database.errors import Busy, Gone
 from project.database.sessions import Session
 
 PATIENCE = 5.0
 """Seconds that a request waits, for a connection or for the right to write, before it is told to come back."""
+CONNECT_SECONDS = 3.0
+"""How long a server may take to let a connection in, where its URL does not say."""
 
 
 class Pool:
-    """Lends sessions, the one given back last first, and opens new ones up to `size`.
+    """Lends sessions, the one given back last first, and opens new ones up to `size`. Who waits longest comes first.
 
-    Raises Busy for a borrower who has waited too long.
+    A connection that broke takes the idle ones with it: they are as old, and the server behind them is likely the same.
+    Raises Busy for a borrower who has waited too long, Gone where no connection can be opened.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Session]], size: int) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[Session]], size: int, connect_seconds: float = CONNECT_SECONDS
+    ) -> None:
         self._connect = connect
+        self._connect_seconds = connect_seconds
         self._size = size
         self._idle: list[Session] = []
-        self._open = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._places = size
+        """How many more connections may be opened."""
+        self._waiting: deque[asyncio.Future[Session | None]] = deque()
         self._closed = False
 
     async def acquire(self) -> Session:
-        while True:
-            if self._idle:
-                return self._idle.pop()
-            if self._open < self._size:
-                return await self._opened()
-            await self._turn()
+        while self._idle:
+            session = self._idle.pop()
+            if not session.held.is_lost:
+                return session
+            await self._retire([session])
+        if self._places:
+            self._places -= 1
+            return await self._opened()
+        return await self._turn() or await self._opened()
 
     async def release(self, session: Session) -> None:
-        if session.held.broken or self._closed:
-            self._open -= 1
-            self._wake()
-            await session.held.close()
+        held = session.held
+        if held.is_lost:
+            idle, self._idle = self._idle, []
+            await self._retire([session, *idle])
+        elif held.broken or self._closed:
+            await self._retire([session])
         else:
-            self._idle.append(session)
-            self._wake()
+            self._pass_on(session)
 
     async def close(self) -> None:
         """Close what is idle now, and what is lent out as it comes back."""
         self._closed = True
-        while self._idle:
-            self._open -= 1
-            await self._idle.pop().held.close()
+        idle, self._idle = self._idle, []
+        await self._retire(idle)
 
     async def _opened(self) -> Session:
-        self._open += 1
         try:
-            return await self._connect()
-        except BaseException:
-            self._open -= 1
-            self._wake()
+            async with asyncio.timeout(self._connect_seconds):
+                return await self._connect()
+        except BaseException as error:
+            self._pass_on(None)
+            if isinstance(error, OSError):
+                raise Gone from error
             raise
 
-    async def _turn(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
+    async def _retire(self, sessions: Sequence[Session]) -> None:
+        for _ in sessions:
+            self._pass_on(None)
+        for session in sessions:
+            await session.held.close()
+
+    async def _turn(self) -> Session | None:
+        """A session from whoever gives one back; None is the place of one that is no more, to open another."""
+        turn: asyncio.Future[Session | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout(PATIENCE):
-                await turn
-        except TimeoutError:
-            raise Busy("Every connection to the database is in use.") from None
+            await asyncio.wait({turn}, timeout=PATIENCE)
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._wake()
+            if turn.done():
+                self._pass_on(turn.result())
+            turn.cancel()
             raise
+        if not turn.done():
+            turn.cancel()
+            raise Busy("Every connection to the database is in use.")
+        return turn.result()
 
-    def _wake(self) -> None:
+    def _pass_on(self, session: Session | None) -> None:
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
-                turn.set_result(None)
+                turn.set_result(session)
                 return
+        if session is None:
+            self._places += 1
+        else:
+            self._idle.append(session)

@@ -1,7 +1,7 @@
 """What a service and its repository hold during one unit of work."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -48,11 +48,24 @@ class Session(AsyncSession):
         compiled = statement.compiled(self._dialect)
         await self.held.execute_many(compiled.sql, compiled.parameters_of(rows, same))
 
+    async def insert(self, statement: Statement, **values: Any) -> int:
+        """Insert one row; the id that the database gave it."""
+        compiled = statement.compiled(self._dialect)
+        return await self.held.insert(compiled.sql, compiled.parameters(values))
+
+    async def insert_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Insert rows; their ids, in the same order."""
+        compiled = statement.compiled(self._dialect)
+        return await self.held.insert_many(compiled.sql, compiled.parameters_of(rows, {}))
+
     async def chunks(self, statement: Statement, size: int = 1000, **values: Any) -> AsyncIterator[list[Row]]:
         """The rows in lists of at most `size`, at constant memory whatever there is; only inside a snapshot."""
         compiled = statement.compiled(self._dialect)
         async for rows in self.held.chunks(compiled.sql, compiled.parameters(values), size):
             yield compiled.rows(rows)
+
+    async def commit(self) -> NoReturn:
+        raise RuntimeError("a unit of work is committed by Database.write, once it has returned")
 
     async def settle(self) -> None:
         """Send what the ORM still holds back to the database, before the unit of work is committed."""

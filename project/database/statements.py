@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import Executable
@@ -89,7 +90,12 @@ class Compiled:
 
 
 def _result_processor(column_type: Any, dialect: Dialect, times_as_text: bool) -> Processor | None:
+    if isinstance(column_type, sa.Float) and not column_type.asdecimal:
+        return None  # every driver gives floats
+    ours = dialects.named(dialect.name)
     if times_as_text and isinstance(column_type, Timestamp):
-        return dialects.named(dialect.name).time_from_driver_to_text
-    processor: Processor | None = column_type.dialect_impl(dialect).result_processor(dialect, None)
+        return ours.time_from_driver_to_text
+    processor: Processor | None = column_type.dialect_impl(dialect).result_processor(
+        dialect, ours.type_code(column_type)
+    )
     return processor

@@ -33,12 +33,14 @@ class Dialect(Protocol):
     blob: Callable[[], TypeEngine[Any]]
     timestamp: Callable[[], TypeEngine[Any]]
     to_driver_time: Callable[[dt.datetime], dt.datetime]
-    time_from_driver_to_text: Callable[[Any], str] | None
+    time_from_driver_to_text: Callable[[Any], str | None] | None
     """Makes RFC 3339 text of what the driver returns for a timestamp; None where it is that text already."""
+
+    type_code: Callable[[TypeEngine[Any]], Any]
+    """What the driver calls the type of a result's column, where SQLAlchemy needs it to read the values."""
 
     normalise: Callable[[URL], URL]
     """The URL with the asynchronous driver and absolute paths. Raises ValueError with a sentence."""
-    sync_url: Callable[[URL], URL]
     create_backend: "Callable[[URL, int, float], Backend]"
     """From a normalised URL, the connections to keep, and the seconds that a read may take."""
     classify: "Callable[[BaseException], DatabaseError | None]"
@@ -73,7 +75,7 @@ def named(name: str) -> Dialect:
 
 def of_url(url: URL) -> Dialect:
     """Raises ValueError, with the schemes there are, for any other."""
-    scheme = url.drivername.partition("+")[0]
+    scheme = url.drivername.partition("+")[0].lower()
     for dialect in all_dialects().values():
         if scheme in dialect.schemes:
             return dialect

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from project.database import errors
-from project.database.backends import GroupCommit, PooledReads, S, T, Work
+from project.database.backends import GroupCommit, PooledReads, S, T, Work, open_session
 from project.database.pools import Pool
 from project.database.sessions import Session
 from project.database.statements import Row
@@ -64,16 +64,18 @@ def to_driver_time(moment: dt.datetime) -> dt.datetime:
 time_from_driver_to_text = None
 
 
+def type_code(column_type: TypeEngine[Any]) -> None:
+    return None
+
+
 def normalise(url: URL) -> URL:
     if not url.database or url.database == ":memory:":
         raise ValueError(
             "sqlite:// wants a file, such as sqlite:///registrar.sqlite3: memory is lost when the service ends."
         )
-    return sync_url(url).set(drivername="sqlite+aiosqlite")
-
-
-def sync_url(url: URL) -> URL:
-    return url.set(drivername="sqlite", database=str(BASE_DIR / Path(url.database or "").expanduser()))
+    if url.query or url.host:
+        raise ValueError("sqlite:// takes a path and nothing else: three slashes before a relative one, four before /.")
+    return url.set(drivername="sqlite+aiosqlite", database=str(BASE_DIR / Path(url.database).expanduser()))
 
 
 def shell(url: URL) -> tuple[list[str], dict[str, str]]:
@@ -156,10 +158,18 @@ def create_backend(url: URL, pool_size: int, statement_timeout: float) -> "SQLit
 class SQLiteBackend(PooledReads):
     def __init__(self, url: URL, pool_size: int, statement_timeout: float) -> None:
         self.engine = create_async_engine(
-            url, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args={"async_creator_fn": _driver_connection}
+            url,
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            connect_args={"async_creator_fn": _driver_connection},
         )
-        self._threads = ThreadPoolExecutor(pool_size + 1, thread_name_prefix="sqlite")
-        super().__init__(Pool(lambda: self._session(statement_timeout), pool_size))
+        snapshots = max(2, pool_size // 2)
+        self._threads = ThreadPoolExecutor(pool_size + snapshots + 1, thread_name_prefix="sqlite")
+        super().__init__(
+            Pool(lambda: self._session(statement_timeout), pool_size),
+            Pool(lambda: self._session(float("inf")), snapshots),
+        )
         self._writes = GroupCommit(lambda: self._session(None), is_locked)
 
     async def write(self, service: type[S], work: Work[S, T]) -> T:
@@ -167,18 +177,17 @@ class SQLiteBackend(PooledReads):
 
     async def close(self) -> None:
         await self._writes.close()
-        await self._pool.close()
+        await super().close()
         await self.engine.dispose()
         self._threads.shutdown(wait=False)
 
     async def _session(self, budget: float | None) -> Session:
-        alchemy = await self.engine.connect()
-        try:
-            driver: Any = (await alchemy.get_raw_connection()).driver_connection
-            return Session(SQLiteConnection(alchemy, driver.raw, self._threads, budget))
-        except BaseException:
-            await alchemy.close()
-            raise
+        async def hold(alchemy: AsyncConnection, driver: _DriverConnection) -> SQLiteConnection:
+            if budget is not None:
+                driver.raw.execute("PRAGMA query_only = ON")
+            return SQLiteConnection(alchemy, driver.raw, self._threads, budget)
+
+        return await open_session(self.engine, hold)
 
 
 class _DriverConnection(aiosqlite.Connection):
@@ -219,6 +228,7 @@ class SQLiteConnection:
     ) -> None:
         self.alchemy = alchemy
         self.broken = False
+        self.is_lost = False
         self._raw = raw
         self._threads = threads
         self._budget = budget
@@ -253,6 +263,12 @@ class SQLiteConnection:
     async def execute_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
         await self._in_thread(lambda: self._raw.executemany(sql, parameters))
 
+    async def insert(self, sql: str, parameters: Sequence[Any]) -> int:
+        return self._raw.execute(sql, parameters).lastrowid or 0
+
+    async def insert_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> list[int]:
+        return await self._in_thread(lambda: [self._raw.execute(sql, row).lastrowid or 0 for row in parameters])
+
     async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
         cursor = await self._in_thread(lambda: self._raw.execute(sql, parameters))
         while rows := await self._in_thread(lambda: cursor.fetchmany(size)):
@@ -265,14 +281,20 @@ class SQLiteConnection:
         self._raw.execute("BEGIN")
 
     async def commit(self) -> None:
-        await self._in_thread(lambda: self._raw.execute("COMMIT"))
+        try:
+            await self._in_thread(lambda: self._raw.execute("COMMIT"))
+        except sqlite3.OperationalError as error:
+            if _primary_code(error) == sqlite3.SQLITE_IOERR:
+                raise errors.OutcomeUnknown from error
+            raise
 
     async def rollback(self) -> None:
         if self._raw.in_transaction:
             await self._in_thread(lambda: self._raw.execute("ROLLBACK"))
 
     async def close(self) -> None:
-        await self.alchemy.close()
+        with contextlib.suppress(Exception):
+            await self.alchemy.close()
 
     async def _in_thread(self, call: Callable[[], R]) -> R:
         running = asyncio.get_running_loop().run_in_executor(self._threads, call)
@@ -292,10 +314,12 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
     """By SQLite's result code: https://sqlite.org/rescode.html."""
     code = _primary_code(error)
     if code is None:
-        return errors.Invalid(str(error)) if isinstance(_original(error), OverflowError | sqlite3.DataError) else None
+        if isinstance(_original(error), OverflowError | UnicodeEncodeError | sqlite3.DataError):
+            return errors.Invalid("A value does not fit its column.")
+        return None
     match code:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return errors.Busy()
+            return errors.Transient("Another connection holds the lock.")
         case sqlite3.SQLITE_INTERRUPT:
             return errors.TimedOut()
         case sqlite3.SQLITE_FULL:
@@ -314,6 +338,8 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
             return errors.Gone("The database file is damaged.")
         case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH | sqlite3.SQLITE_PROTOCOL:
             return errors.Gone("The database file cannot be read or written.")
+        case sqlite3.SQLITE_ERROR if str(_original(error)).startswith(("no such table", "no such column")):
+            return errors.Outdated()
     return None
 
 

@@ -1,0 +1,345 @@
+"""PostgreSQL, through asyncpg."""
+
+import contextlib
+import datetime as dt
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeEngine
+
+from project.database import errors
+from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
+from project.database.connections import watch_silence
+from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
+from project.database.sessions import Session
+from project.database.statements import Row
+
+name = "postgresql"
+title = "PostgreSQL"
+schemes = frozenset({"postgresql", "postgres", "pgsql"})
+embedded = False
+client_package = "postgresql-client"
+ddl_rolls_back = True
+
+MIGRATION_PATIENCE = 60.0
+"""Seconds that a migration waits for another one to end."""
+STATEMENTS = 256
+"""How many statements a connection keeps prepared."""
+
+
+def text(length: int) -> TypeEngine[Any]:
+    return sa.String(length, collation="C")
+
+
+def blob() -> TypeEngine[Any]:
+    return postgresql.BYTEA()
+
+
+def timestamp() -> TypeEngine[Any]:
+    return sa.DateTime(timezone=True)
+
+
+def to_driver_time(moment: dt.datetime) -> dt.datetime:
+    return moment
+
+
+def time_from_driver_to_text(moment: dt.datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def type_code(column_type: TypeEngine[Any]) -> int | None:
+    return 1700 if isinstance(column_type, sa.Numeric) else None
+
+
+_OPTIONS = {
+    "sslmode": "PGSSLMODE",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "sslpassword": None,
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcrl": "PGSSLCRL",
+    "sslnegotiation": "PGSSLNEGOTIATION",
+    "ssl_min_protocol_version": "PGSSLMINPROTOCOLVERSION",
+    "ssl_max_protocol_version": "PGSSLMAXPROTOCOLVERSION",
+    "host": "PGHOST",
+    "port": "PGPORT",
+    "passfile": "PGPASSFILE",
+    "krbsrvname": "PGKRBSRVNAME",
+    "gsslib": "PGGSSLIB",
+    "target_session_attrs": "PGTARGETSESSIONATTRS",
+    "application_name": "PGAPPNAME",
+    "options": "PGOPTIONS",
+    "connect_timeout": "PGCONNECT_TIMEOUT",
+    "statement_cache_size": None,
+}
+"""What a URL may set, as the database's own tools spell it, and the variable that tells psql."""
+
+_SPELLINGS = {"ssl": "sslmode", "timeout": "connect_timeout"}
+_SSL_MODES = {"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable", "off": "disable"}
+_IMPLIED = {"client_encoding": {"utf8", "utf-8"}, "charset": {"utf8", "utf-8"}}
+
+
+def normalise(url: URL) -> URL:
+    if not url.database:
+        raise ValueError(f"The URL names no database: it ends with one, as in {title.lower()}://user@host/registrar.")
+    query: dict[str, str] = {}
+    for given, value in url.query.items():
+        option = _SPELLINGS.get(given.lower(), given.lower())
+        if not isinstance(value, str):
+            raise ValueError(f"The database URL gives {given} more than once.")
+        if value.lower() in _IMPLIED.get(option, ()):
+            continue
+        if option not in _OPTIONS:
+            raise ValueError(
+                f"The database URL has an option that {title} is not given here, {given}: remove it, or use one of "
+                f"{', '.join(_OPTIONS)}."
+            )
+        if option in ("connect_timeout", "statement_cache_size") and not value.isdecimal():
+            raise ValueError(f"The database URL sets {given} to {value}: it is a whole number.")
+        query[option] = _SSL_MODES.get(value.lower(), value) if option == "sslmode" else value
+    return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def shell(url: URL) -> tuple[list[str], dict[str, str]]:
+    variables = {"PGPASSWORD": url.password, "PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username}
+    variables |= {variable: url.query.get(option) for option, variable in _OPTIONS.items() if variable in _given(url)}
+    return ["psql", str(url.database)], {key: str(value) for key, value in variables.items() if value is not None}
+
+
+def _given(url: URL) -> set[str | None]:
+    return {_OPTIONS[option] for option in url.query} - {None}
+
+
+async def server_version(connection: AsyncConnection) -> str:
+    return str(await connection.scalar(sa.text("SHOW server_version")))
+
+
+async def hazards(connection: AsyncConnection) -> list[str]:
+    found = []
+    for setting, danger in {
+        "fsync": "a power cut can destroy the whole database",
+        "full_page_writes": "a power cut can leave pages that are half written",
+        "synchronous_commit": "a crash can lose writes that were answered",
+    }.items():
+        if await connection.scalar(sa.text(f"SHOW {setting}")) == "off":
+            found.append(f"PostgreSQL runs with {setting} = off: {danger}. Turn it on.")
+    return found
+
+
+@contextlib.asynccontextmanager
+async def migrating(connection: AsyncConnection) -> AsyncIterator[None]:
+    await connection.exec_driver_sql("BEGIN")
+    try:
+        await connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{MIGRATION_PATIENCE}s'")
+        await connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('registrar migration'))")
+        # Whoever waits for a table makes all who come after wait too.
+        await connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}s'")
+        yield
+        await connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        with contextlib.suppress(Exception):
+            await connection.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def after(
+    columns: Sequence[sa.ColumnElement[Any]], values: Sequence[sa.ColumnElement[Any]], descending: bool
+) -> sa.ColumnElement[bool]:
+    row, bound = sa.tuple_(*columns), sa.tuple_(*values)
+    return row < bound if descending else row > bound
+
+
+def create_backend(url: URL, pool_size: int, statement_timeout: float) -> "PostgreSQLBackend":
+    return PostgreSQLBackend(url, pool_size, statement_timeout)
+
+
+class PostgreSQLBackend(PooledReads):
+    def __init__(self, url: URL, pool_size: int, statement_timeout: float) -> None:
+        options = dict(url.query)
+        connect_seconds = float(str(options.pop("connect_timeout", CONNECT_SECONDS)))
+        statements = int(str(options.pop("statement_cache_size", STATEMENTS)))
+        options.setdefault("application_name", "registrar")
+        self.engine = create_async_engine(
+            url.set(query={}),
+            poolclass=NullPool,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            prepared_statement_cache_size=0 if not statements else 100,
+            connect_args={
+                "dsn": f"postgresql://?{urlencode(options)}",
+                "timeout": connect_seconds,
+                "statement_cache_size": statements,
+                "max_cached_statement_lifetime": 0,
+            },
+        )
+
+        def pool(size: int, **settings: str) -> Pool:
+            return Pool(lambda: self._session(settings), size, connect_seconds)
+
+        patience = f"{PATIENCE}s"
+        super().__init__(
+            pool(
+                pool_size,
+                statement_timeout=f"{statement_timeout}s",
+                lock_timeout=patience,
+                default_transaction_read_only="on",
+            ),
+            pool(max(2, pool_size // 2), lock_timeout=patience),
+        )
+        self._writes = PooledWrites(
+            pool(pool_size, lock_timeout=patience, default_transaction_isolation="read committed")
+        )
+
+    async def write(self, service: type[S], work: Work[S, T]) -> T:
+        return await self._writes.write(service, work)
+
+    async def close(self) -> None:
+        await self._writes.close()
+        await super().close()
+        await self.engine.dispose()
+
+    async def _session(self, settings: dict[str, str]) -> Session:
+        async def hold(alchemy: AsyncConnection, driver: asyncpg.Connection[asyncpg.Record]) -> PostgreSQLConnection:
+            encoding = driver.get_settings().server_encoding
+            if encoding != "UTF8":
+                raise errors.Gone(
+                    f"The database keeps text as {encoding}, which has no room for every name: create it with "
+                    "ENCODING 'UTF8'."
+                )
+            watch_silence(driver._transport)
+            # Compiling a query to machine code takes longer than any of ours does.
+            chosen = {"jit": "off", "timezone": "UTC", **settings}
+            await driver.execute("; ".join(f"SET {setting} = '{value}'" for setting, value in chosen.items()))
+            return PostgreSQLConnection(alchemy, driver)
+
+        return await open_session(self.engine, hold)
+
+
+class PostgreSQLConnection:
+    def __init__(self, alchemy: AsyncConnection, driver: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self.alchemy = alchemy
+        self.broken = False
+        self._driver = driver
+
+    @property
+    def is_lost(self) -> bool:
+        return self._driver.is_closed()
+
+    async def fetch(self, sql: str, parameters: Sequence[Any]) -> Sequence[Row]:
+        return await self._driver.fetch(sql, *parameters)
+
+    async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        status = await self._driver.execute(sql, *parameters)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdecimal() else 0
+
+    async def execute_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
+        await self._driver.executemany(sql, parameters)
+
+    async def insert(self, sql: str, parameters: Sequence[Any]) -> int:
+        rows = await self._driver.fetch(sql, *parameters)
+        new_id: int = rows[0][0]
+        return new_id
+
+    async def insert_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> list[int]:
+        return [row[0] for row in await self._driver.fetchmany(sql, parameters)]
+
+    async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
+        cursor = await self._driver.cursor(sql, *parameters)
+        while rows := await cursor.fetch(size):
+            yield rows
+
+    async def begin(self) -> None:
+        await self._driver.execute("BEGIN")
+
+    async def begin_snapshot(self) -> None:
+        await self._driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+    async def commit(self) -> None:
+        """Raises RuntimeError where there was nothing left to commit, because an error of a statement was swallowed."""
+        try:
+            status = await self._driver.execute("COMMIT")
+        except Exception as error:
+            if self.is_lost or _code(error).startswith(("08", "57P")):
+                raise errors.OutcomeUnknown from error
+            raise
+        if status != "COMMIT":
+            raise RuntimeError("a unit of work went on after an error of the database, which had undone all of it")
+
+    async def rollback(self) -> None:
+        if self._driver.is_in_transaction():
+            await self._driver.execute("ROLLBACK")
+
+    async def close(self) -> None:
+        if self.broken:
+            self._driver.terminate()
+        with contextlib.suppress(Exception):
+            await self.alchemy.close()
+
+
+def classify(error: BaseException) -> errors.DatabaseError | None:
+    """By SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
+    code = _code(error)
+    match code:
+        case "57014" | "25P04":
+            return errors.TimedOut()
+        case "55P03":
+            return errors.Busy()
+        case "53100":
+            return errors.Full()
+        case "25006":
+            return errors.ReadOnly()
+        case "42P01" | "42703":
+            return errors.Outdated()
+        case "42501":
+            return errors.Gone("The database user lacks a right that the service needs.")
+        case "3D000":
+            return errors.Gone("There is no database of the name that the URL gives: create it.")
+        case "53300":
+            return errors.Gone("The database has no connection left.")
+        case "23505" | "23P01":
+            return errors.Conflict("A record with the same key exists.")
+        case "23503" | "23001":
+            return errors.Conflict("Another record that this one refers to, or that refers to it, stands in the way.")
+        case "XX001" | "XX002":
+            return errors.Gone("The database is damaged.")
+    match code[:2]:
+        case "40":
+            return errors.Transient("Another transaction stood in the way.")
+        case "22" | "54":
+            return errors.Invalid("A value does not fit its column.")
+        case "23":
+            return errors.Invalid("A value breaks a rule of its column.")
+        case "28":
+            return errors.Gone("The database refuses the user or the password that its URL gives.")
+        case "08" | "53" | "57" | "58":
+            return errors.Gone()
+    match _original(error):
+        case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
+            return errors.Transient("A table was changed meanwhile.")
+        case asyncpg.DataError() | UnicodeEncodeError():
+            return errors.Invalid("A value does not fit its column.")
+        case asyncpg.ClientConfigurationError() as problem:
+            return errors.Gone(f"The database URL cannot be used: {problem}.")
+        case OSError():
+            return errors.Gone()
+    return None
+
+
+def _original(error: BaseException) -> BaseException:
+    """asyncpg's own error: SQLAlchemy wraps it twice."""
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        return error.orig.__cause__ or error.orig
+    return error
+
+
+def _code(error: BaseException) -> str:
+    return getattr(_original(error), "sqlstate", None) or ""
