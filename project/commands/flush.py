@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import click
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from project import registry
 from project.commands._database import with_database
-from project.database import Database, migrations, parse_url
+from project.database import Database, migrations
 from project.database.sessions import Session
 from project.database.statements import Statement
 from project.settings import load
@@ -23,12 +24,15 @@ def flush(noinput: bool) -> None:
     The tables stay as they are, and ids that were given out are not given out again.
     """
     settings = load()
-    place = parse_url(settings.database_url).render_as_string(hide_password=True)
     tables = registry.metadata(settings.installed_apps).sorted_tables[::-1]
+
+    def agreed() -> bool:
+        place = make_url(settings.database_url).render_as_string(hide_password=True)
+        return click.confirm(f"Delete every row of {place}?")
 
     async def work(database: Database) -> dict[str, int]:
         await migrations.require(database)
-        if not noinput and not click.confirm(f"Delete every row of {place}?"):
+        if not (noinput or agreed()):
             raise click.ClickException("Nothing was deleted.")
         return await database.write(Rows, lambda rows: rows.delete(tables))
 

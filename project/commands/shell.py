@@ -5,6 +5,7 @@ import asyncio
 import code
 import inspect
 import sys
+import traceback
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -18,12 +19,11 @@ from project.settings import Settings, load
 
 GROUP = "Development"
 
-FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-
 
 @click.command()
 @click.option("-c", "--command", help="Run this code instead of asking for some.")
-def shell(command: str | None) -> None:
+@click.pass_context
+def shell(ctx: click.Context, command: str | None) -> None:
     """Open Python with the settings, the models, the services, the database and a session at hand.
 
     `await` works at the prompt. What standard input holds is run if it is no terminal.
@@ -32,15 +32,14 @@ def shell(command: str | None) -> None:
     database = Database(settings)
     session = _session(database)
     names = {**_names(settings), "settings": settings, "database": database, "session": session}
-    if command is None and not sys.stdin.isatty():
-        command = sys.stdin.read()
     with asyncio.Runner() as runner:
+        console = _Console(names, runner)
         try:
-            if command is not None:
-                _run(compile(command, "<command>", "exec", FLAGS), names, runner)
-            else:
-                banner = f"Python {sys.version.split()[0]} with {', '.join(sorted(names))}. `await` works here."
-                _Console(names, runner).interact(banner, exitmsg="")
+            if command is not None or not sys.stdin.isatty():
+                console.run(sys.stdin.read() if command is None else command)
+                ctx.exit(console.failed)
+            banner = f"Python {sys.version.split()[0]} with {', '.join(sorted(names))}. `await` works here."
+            console.interact(banner, exitmsg="")
         finally:
             runner.run(session.close())
             runner.run(database.close())
@@ -65,21 +64,35 @@ def _session(database: Database) -> AsyncSession:
 
 
 class _Console(code.InteractiveConsole):
+    """Python's, which takes `await`, and shows no frames but those of the code that it was given."""
+
     def __init__(self, names: dict[str, Any], runner: asyncio.Runner) -> None:
         super().__init__(names)
-        self.compile.compiler.flags |= FLAGS
+        self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self.failed = False
         self._runner = runner
 
-    def runcode(self, code: CodeType) -> None:
+    def run(self, source: str) -> None:
+        """Run a whole text; `failed` says whether it raised."""
         try:
-            _run(code, self.locals, self._runner)
+            compiled = self.compile.compiler(source, self.filename, "exec")
+        except (SyntaxError, ValueError, OverflowError):
+            self.failed = True
+            self.showsyntaxerror(self.filename)
+        else:
+            self.runcode(compiled)
+
+    def runcode(self, code: CodeType) -> None:
+        self.failed = False
+        try:
+            result = FunctionType(code, self.locals)()
+            if inspect.iscoroutine(result):
+                self._runner.run(result)
         except SystemExit:
             raise
-        except BaseException:
-            self.showtraceback()
-
-
-def _run(compiled: CodeType, names: dict[str, Any], runner: asyncio.Runner) -> None:
-    result = FunctionType(compiled, names)()
-    if inspect.iscoroutine(result):
-        runner.run(result)
+        except BaseException as error:
+            self.failed = True
+            trace = error.__traceback__
+            while trace is not None and trace.tb_frame.f_code.co_filename != self.filename:
+                trace = trace.tb_next
+            self.write("".join(traceback.format_exception(error.with_traceback(trace))))

@@ -1,0 +1,93 @@
+"""What stands between an installation and serving well: each finding is one line that says what to do."""
+
+import asyncio
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from project import registry
+from project.database import Database, dialects, migrations, parse_url
+from project.database.errors import DatabaseError
+from project.settings import BASE_DIR, DEVELOPMENT_KEY, Settings, SettingsError
+
+SHORTEST_KEY = 32
+"""Characters of a SECRET_KEY that nobody guesses, if they are random."""
+FEWEST_CHARACTERS = 10
+"""Different characters that a random key of that length has all but certainly."""
+PATIENCE = 10
+"""Seconds that the database has for its answers."""
+
+
+async def findings(settings: Settings, *, deploy: bool) -> list[str]:
+    """All of them; with `deploy` also those that matter only where others can reach the service."""
+    found = list(_of_urls(settings))
+    if not found:
+        found = await _of_database(settings, deploy)
+    if deploy:
+        found += _of_security(settings)
+        found += _of_files(settings)
+    return found
+
+
+def _of_urls(settings: Settings) -> Iterator[str]:
+    for alias, url in settings.databases.items():
+        try:
+            parse_url(url)
+        except SettingsError as error:
+            yield f"{'DATABASE_URL' if alias == 'default' else f'DATABASE_URL_{alias.upper()}'}: {error}"
+
+
+async def _of_database(settings: Settings, deploy: bool) -> list[str]:
+    metadata = registry.metadata(settings.installed_apps)
+    found = []
+    try:
+        if missing := await migrations.missing(metadata):
+            found.append(f"The models have changes without a migration, run makemigrations: {'; '.join(missing)}.")
+    except migrations.MigrationError as error:
+        return [str(error)]
+    database = Database(settings)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            if pending := await migrations.pending(database):
+                found.append(f"The database lacks migrations, run migrate: {', '.join(pending)}.")
+            elif not missing and (drift := await migrations.drift(database, metadata)):
+                found.append(f"The database is not what its migrations made, it would take: {'; '.join(drift)}.")
+            if deploy and migrations.is_there(database):
+                async with database.connect() as connection:
+                    found += await database.dialect.hazards(connection)
+    except DatabaseError as error:
+        found.append(f"The database cannot be used: {error}")
+    except TimeoutError:
+        found.append(
+            f"The database did not answer within {PATIENCE} seconds: see that DATABASE_URL names the right one."
+        )
+    finally:
+        await database.close()
+    return found
+
+
+def _of_security(settings: Settings) -> Iterator[str]:
+    if settings.debug:
+        yield "DEBUG is true, which serves this machine only and asks nobody who they are: set DEBUG=false."
+    key = settings.secret_key
+    if key == DEVELOPMENT_KEY:
+        yield "SECRET_KEY is not set: set it to a long random text, the same for every worker and machine."
+    elif len(key) < SHORTEST_KEY or len(set(key)) < FEWEST_CHARACTERS:
+        yield (
+            f"SECRET_KEY can be guessed: take at least {SHORTEST_KEY} random characters, as "
+            "`python -c 'import secrets; print(secrets.token_urlsafe(48))'` prints."
+        )
+    if not settings.allowed_hosts:
+        yield "ALLOWED_HOSTS is not set: name the hosts that clients use, separated by commas."
+    elif "*" in settings.allowed_hosts:
+        yield "ALLOWED_HOSTS has *, which lets a request name any host: name the hosts that clients use."
+
+
+def _of_files(settings: Settings) -> Iterator[str]:
+    database = parse_url(settings.database_url)
+    files = {".env": BASE_DIR / ".env"}
+    if dialects.of_url(database).embedded and database.database:
+        files["The database file"] = Path(database.database)
+    for name, path in files.items():
+        if path.exists() and path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+            yield f"{name} is open to every user of this machine: `chmod o-rwx {path}`."
