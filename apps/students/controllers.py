@@ -1,44 +1,40 @@
 """Students over HTTP."""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller, Request, Response, delete, get, patch, post, put
 from litestar.di import NamedDependency
-from litestar.params import HeaderParameter, JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter
 
 from apps.students import schemas
 from apps.students.services import StudentService, conditions
 from project.conditional import Condition, etag
 from project.database import Database
 from project.dto import StrictDTO
+from project.headers import ETAG, LOCATION, IdempotencyKey, IfMatch, IfNoneMatch
 from project.idempotency import Answer, answer_once, claim, fingerprint
 from project.pagination import Cursors
 from project.problems import BadQuery, FieldError
 from project.queries import query_of
 from project.responses import json_response
 
-StudentId = Annotated[int, PathParameter(title="Student id", description="The student's id.")]
-IfMatch = Annotated[
-    str | None, HeaderParameter(name="If-Match", description="Only if the student still has this ETag, else 412.")
-]
-IfNoneMatch = Annotated[
-    str | None, HeaderParameter(name="If-None-Match", description="Answer 304 if the student still has this ETag.")
-]
-IdempotencyKey = Annotated[
-    str | None,
-    HeaderParameter(
-        name="Idempotency-Key",
-        description="1 to 255 visible ASCII characters. A repetition within 24 hours gets the first answer again.",
-    ),
-]
+StudentId = Annotated[int, PathParameter(description="The student's id.", schema_extra={"minimum": 1})]
 
 
 class StudentController(Controller):
-    path = "/students"
-    tags: ClassVar[list[str]] = ["students"]
+    """Students and their grades: one at a time, in pages, or all that a filter lets through."""
 
-    @post(operation_id="createStudent", dto=StrictDTO[schemas.StudentCreate], return_dto=None)
+    path = "/students"
+    tags = ("students",)
+
+    @post(
+        operation_id="createStudent",
+        dto=StrictDTO[schemas.StudentCreate],
+        return_dto=None,
+        response_description="The student, with the id that it was given.",
+        response_headers=[ETAG, LOCATION],
+    )
     async def create(
         self,
         request: Request[Any, Any, Any],
@@ -46,7 +42,10 @@ class StudentController(Controller):
         data: JSONBody[schemas.StudentCreate],
         idempotency_key: IdempotencyKey = None,
     ) -> Response[schemas.Student]:
-        """Create a student."""
+        """Create a student.
+
+        Send an `Idempotency-Key` to be able to repeat the request when its answer was lost: one student is created.
+        """
 
         async def work(students: StudentService) -> Answer:
             student = students.view(await students.create(data))
@@ -56,14 +55,22 @@ class StudentController(Controller):
         claimed = claim(request, idempotency_key, fingerprint(request, await request.body()))
         return json_response(await answer_once(database, StudentService, claimed, work))
 
-    @get(operation_id="listStudents", dependencies={"parameters": query_of(schemas.StudentQuery)})
+    @get(
+        operation_id="listStudents",
+        dependencies={"parameters": query_of(schemas.StudentQuery)},
+        response_description="A page of students, and the cursor of the next.",
+    )
     async def list(
         self,
         database: NamedDependency[Database],
         cursors: NamedDependency[Cursors],
         parameters: NamedDependency[schemas.StudentQuery],
     ) -> Response[schemas.StudentPage]:
-        """List students, a page at a time."""
+        """List students, a page at a time.
+
+        Walk through the pages with `cursor`: a student that is there all along comes exactly once, whatever is created
+        or deleted meanwhile. All filters must let a student through, but it needs to be in one of the departments only.
+        """
         filters = _filters(parameters)
         page = await database.read(
             StudentService,
@@ -78,7 +85,12 @@ class StudentController(Controller):
         )
         return json_response(Answer(200, msgspec.json.encode(page), {}))
 
-    @get("/{student_id:int}", operation_id="getStudent")
+    @get(
+        "/{student_id:int}",
+        operation_id="getStudent",
+        response_description="The student.",
+        response_headers=[ETAG],
+    )
     async def get(
         self,
         database: NamedDependency[Database],
@@ -86,7 +98,10 @@ class StudentController(Controller):
         if_match: IfMatch = None,
         if_none_match: IfNoneMatch = None,
     ) -> Response[schemas.Student]:
-        """Get a student."""
+        """Get a student.
+
+        With `If-None-Match`, a student that is still the same is not sent again.
+        """
 
         async def work(students: StudentService) -> schemas.Student:
             return students.view(await students.get(student_id))
@@ -97,7 +112,14 @@ class StudentController(Controller):
             return json_response(Answer(304, b"", {"ETag": tag}))
         return json_response(Answer(200, body, {"ETag": tag}))
 
-    @put("/{student_id:int}", operation_id="replaceStudent", dto=StrictDTO[schemas.StudentCreate], return_dto=None)
+    @put(
+        "/{student_id:int}",
+        operation_id="replaceStudent",
+        dto=StrictDTO[schemas.StudentCreate],
+        return_dto=None,
+        response_description="The student as it is now.",
+        response_headers=[ETAG],
+    )
     async def replace(
         self,
         database: NamedDependency[Database],
@@ -106,10 +128,20 @@ class StudentController(Controller):
         if_match: IfMatch = None,
         if_none_match: IfNoneMatch = None,
     ) -> Response[schemas.Student]:
-        """Replace all of a student's fields."""
+        """Replace all of a student's fields.
+
+        With `If-Match`, only if nobody changed the student since it was read.
+        """
         return await _change(database, student_id, data, Condition(if_match, if_none_match))
 
-    @patch("/{student_id:int}", operation_id="updateStudent", dto=StrictDTO[schemas.StudentUpdate], return_dto=None)
+    @patch(
+        "/{student_id:int}",
+        operation_id="updateStudent",
+        dto=StrictDTO[schemas.StudentUpdate],
+        return_dto=None,
+        response_description="The student as it is now.",
+        response_headers=[ETAG],
+    )
     async def update(
         self,
         database: NamedDependency[Database],
@@ -118,10 +150,14 @@ class StudentController(Controller):
         if_match: IfMatch = None,
         if_none_match: IfNoneMatch = None,
     ) -> Response[schemas.Student]:
-        """Change some of a student's fields."""
+        """Change some of a student's fields.
+
+        What is not sent stays as it is; `{}` changes nothing. With `If-Match`, only if nobody changed the student since
+        it was read.
+        """
         return await _change(database, student_id, data, Condition(if_match, if_none_match))
 
-    @delete("/{student_id:int}", operation_id="deleteStudent")
+    @delete("/{student_id:int}", operation_id="deleteStudent", response_description="The student is gone.")
     async def delete(
         self,
         database: NamedDependency[Database],
@@ -129,7 +165,10 @@ class StudentController(Controller):
         if_match: IfMatch = None,
         if_none_match: IfNoneMatch = None,
     ) -> None:
-        """Delete a student."""
+        """Delete a student.
+
+        Its id is never given to another. With `If-Match`, only if nobody changed the student since it was read.
+        """
         condition = Condition(if_match, if_none_match)
         await database.write(StudentService, lambda students: students.delete(student_id, condition=condition))
 

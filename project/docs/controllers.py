@@ -16,10 +16,10 @@ from project.docs.assets import ASK_EACH_TIME, FOR_EVER, Asset, Folder
 
 HERE = Path(__file__).parent
 ASSETS = Folder(HERE / "static")
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+PAGE_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+DOCS_POLICY = f"{PAGE_POLICY}; script-src 'self'; connect-src 'self'".replace("img-src 'self'", "img-src 'self' data:")
 """Swagger UI's icons are data: URLs; all else comes from this server, and no script or style stands in the page."""
 
 
@@ -34,7 +34,7 @@ class DocsController(Controller):
 
     @get("/docs", sync_to_thread=True)
     def docs(self, request: Request[Any, Any, State]) -> Response[bytes]:
-        return _docs_page().respond(request, ASK_EACH_TIME, {"Content-Security-Policy": POLICY})
+        return _docs_page().respond(request, ASK_EACH_TIME, {"Content-Security-Policy": DOCS_POLICY})
 
     @get("/docs/assets/{name:str}", sync_to_thread=True)
     def asset(self, request: Request[Any, Any, State], name: FromPath[str]) -> Response[bytes]:
@@ -54,7 +54,7 @@ class DocsController(Controller):
     def problem(self, request: Request[Any, Any, State], slug: FromPath[str]) -> Response[bytes]:
         if slug not in problems.KINDS:
             raise problems.NotFound(f"There is no kind of problem called {slug}.")
-        return _problem_page(slug).respond(request, ASK_EACH_TIME, {"Content-Security-Policy": POLICY})
+        return _problem_page(slug).respond(request, ASK_EACH_TIME, {"Content-Security-Policy": PAGE_POLICY})
 
 
 @lru_cache(maxsize=2)
@@ -91,7 +91,7 @@ def _problem_page(slug: str) -> Asset:
 def _page(name: str, **values: str) -> Asset:
     template = Template((HERE / "pages" / name).read_text(encoding="utf-8"))
     escaped = {key: html.escape(value) for key, value in values.items()}
-    return Asset(template.substitute(escaped, favicon=_url("favicon.svg")).encode(), "text/html; charset=utf-8")
+    return Asset(template.substitute(escaped, favicon=_url("favicon.svg")).encode(), "text/html")
 
 
 def _url(file: str) -> str:
