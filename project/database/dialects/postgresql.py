@@ -172,11 +172,11 @@ class PostgreSQLBackend(PooledReads):
             poolclass=NullPool,
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
-            prepared_statement_cache_size=0 if not statements else 100,
             connect_args={
                 "dsn": f"postgresql://?{urlencode(options)}",
                 "timeout": connect_seconds,
                 "statement_cache_size": statements,
+                "prepared_statement_cache_size": min(statements, 100),
                 "max_cached_statement_lifetime": 0,
             },
         )
@@ -207,7 +207,7 @@ class PostgreSQLBackend(PooledReads):
         await self.engine.dispose()
 
     async def _session(self, settings: dict[str, str]) -> Session:
-        async def hold(alchemy: AsyncConnection, driver: asyncpg.Connection[asyncpg.Record]) -> PostgreSQLConnection:
+        async def hold(alchemy: AsyncConnection, driver: Any) -> PostgreSQLConnection:
             encoding = driver.get_settings().server_encoding
             if encoding != "UTF8":
                 raise errors.Gone(
