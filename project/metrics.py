@@ -9,7 +9,7 @@ from collections.abc import Callable
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-MEDIA_TYPE = CONTENT_TYPE_LATEST
+MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]  # Litestar adds it again
 
 UNMATCHED = "unmatched"
 """The route of all requests that no route takes: their paths are the clients' invention."""

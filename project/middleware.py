@@ -1,77 +1,147 @@
 """What happens to every request before it is routed and to every response before it leaves."""
 
+import logging
+import random
 import re
-import secrets
 import time
-from typing import Any
+from typing import Any, cast
+from urllib.parse import quote
 
 import structlog
+from litestar import Request
+from litestar.config.cors import CORSConfig
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
-log = structlog.get_logger("request")
+from project import logs, metrics
+from project.hosts import Hosts
+from project.problems import Forbidden, Problem, respond
+from project.settings import Settings
 
-POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 """The Content-Security-Policy of everything that is not a page: it may load nothing."""
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=-]{1,128}")
-
-
-class Envelope:
-    """The outermost layer: request ids, HEAD, security headers, the access log and the count of requests.
-
-    One layer for all of them, because a second one costs each request as much as the first.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = time.perf_counter()
-        request_id = _request_id(scope)
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        method = scope["method"]
-        inner: HTTPScope = {**scope, "method": "GET"} if method == "HEAD" else scope  # type: ignore[typeddict-item,assignment]
-        status = 500
-
-        async def send_outward(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = _headers(message["headers"], request_id)
-            elif method == "HEAD" and message["type"] == "http.response.body":
-                message["body"] = b""
-            await send(message)
-
-        try:
-            await self._app(inner, receive, send_outward)
-        finally:
-            seconds = time.perf_counter() - started
-            log.info(
-                "answered", method=method, path=scope["path"], status=status, milliseconds=round(seconds * 1000, 2)
-            )
-            structlog.contextvars.clear_contextvars()
-
-
-def _request_id(scope: HTTPScope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-            return value.decode("ascii")
-    return secrets.token_hex(8)
-
-
-_FIXED = [
+SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
-def _headers(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
-    given = [(name, b"GET, HEAD" if name == b"allow" and value == b"GET" else value) for name, value in headers]
-    if not any(name == b"content-security-policy" for name, _ in given):
-        given.append((b"content-security-policy", POLICY.encode()))
-    return [*given, *_FIXED, (b"x-request-id", request_id.encode())]
+EXPOSED = ["ETag", "Link", "Location", "Retry-After", "X-Request-ID"]
+"""The headers that scripts of other origins may read."""
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._~+/=-]{1,128}")
+
+
+def cors(settings: Settings) -> CORSConfig | None:
+    if not settings.cors_origins:
+        return None
+    return CORSConfig(allow_origins=list(settings.cors_origins), expose_headers=EXPOSED)
+
+
+class Envelope:
+    """The outermost layer: who is let in, request ids, HEAD, security headers, the access log and the numbers.
+
+    One layer for all of them, because a second one costs each request as much as the first.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, cors: CORSConfig | None = None) -> None:
+        self._app = app
+        self._refusal_of_host = Hosts(settings).refusal
+        self._cors = cors
+        self._log = structlog.get_logger("request").bind()
+        self._logs = logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO
+        self._headers = SECURITY_HEADERS if settings.debug else [*SECURITY_HEADERS, STRICT_TRANSPORT]
+        self._headers_with_policy = [*self._headers, (b"content-security-policy", POLICY)]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == ScopeType.HTTP:
+            await self._answer(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        metrics.began()
+        headers = dict(scope["headers"])
+        request_id = headers.get(b"x-request-id")
+        if request_id is None or not _REQUEST_ID.fullmatch(request_id):
+            request_id = b"%016x" % random.getrandbits(64)
+        logs.request_id.set(request_id.decode())
+        method = scope["method"]
+        inner = scope
+        if method == "HEAD":
+            inner = cast(HTTPScope, {**scope, "method": "GET"})
+            send = _without_body(send)
+        status = 500
+
+        async def send_outward(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                given = message["headers"]
+                added = self._headers_with_policy
+                for name, _ in given:
+                    if name == b"content-security-policy":
+                        added = self._headers
+                if status == 405 or method == "OPTIONS":
+                    given = [(name, _with_head(value) if name == b"allow" else value) for name, value in given]
+                message["headers"] = [*given, *added, (b"x-request-id", request_id)]
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope, headers)
+            app = self._app if refusal is None else _refused(refusal)
+            await app(inner, receive, send_outward)
+        finally:
+            seconds = time.perf_counter() - started
+            metrics.ended(method, inner.get("path_template"), status, seconds)
+            if self._logs:
+                self._log.info(
+                    "answered", method=method, path=_path(scope), status=status, milliseconds=round(seconds * 1000, 2)
+                )
+
+    def _refusal(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> Problem | None:
+        refusal = self._refusal_of_host(scope["server"], headers)
+        if refusal is None and self._cors is not None and scope["method"] == "OPTIONS":
+            origin = headers.get(b"origin", b"").decode("latin-1")
+            if origin and not self._cors.is_origin_allowed(origin):
+                return Forbidden("CORS_ORIGINS does not have the origin of the page that asks.")
+        return refusal
+
+
+def _refused(problem: Problem) -> ASGIApp:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request[Any, Any, Any](scope, receive, send)
+        await respond(request, problem).to_asgi_response(app=None, request=request)(scope, receive, send)
+
+    return app
+
+
+def _without_body(send: Send) -> Send:
+    """Ends the response after its headers: whoever streams a body is then told that nobody listens."""
+    ended = False
+
+    async def send_head(message: Message) -> None:
+        nonlocal ended
+        if message["type"] == "http.response.start":
+            await send(message)
+        elif not ended:
+            ended = True
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return send_head
+
+
+def _with_head(allowed: bytes) -> bytes:
+    methods = {method.strip() for method in allowed.split(b",")}
+    return b", ".join(sorted(methods | {b"HEAD"} if b"GET" in methods else methods))
+
+
+def _path(scope: HTTPScope) -> str:
+    """As it was sent, in percent encoding: it can hold no line break and nothing that a terminal obeys."""
+    raw = scope.get("raw_path")
+    return raw.decode("ascii", "backslashreplace") if raw else quote(scope["path"])
