@@ -88,9 +88,7 @@ class _Console(code.InteractiveConsole):
             result = FunctionType(code, self.locals)()
             if inspect.iscoroutine(result):
                 self._runner.run(result)
-        except SystemExit:
-            raise
-        except BaseException as error:
+        except Exception as error:
             self.failed = True
             trace = error.__traceback__
             while trace is not None and trace.tb_frame.f_code.co_filename != self.filename:

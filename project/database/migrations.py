@@ -72,9 +72,7 @@ def resolve(revision: str) -> str | None:
     beginning = revision.zfill(4) if revision.isdigit() else revision
     found = [name for name in names if name.startswith(beginning)]
     if len(found) != 1:
-        raise MigrationError(
-            f"{'No' if not found else 'More than one'} migration is called {revision}: `showmigrations` lists them."
-        )
+        raise MigrationError(f"{revision} names no migration, or more than one: `showmigrations` lists them.")
     return found[0]
 
 

@@ -1,0 +1,68 @@
+"""Copies of the project, to be changed and run as installations of their own.
+
+tree = Tree(tmp_path)
+tree.edit("project/settings.py", '("students",)', "()")
+tree.manage("check")
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+PARTS = ("project", "apps", "migrations", "tests", "manage.py", "pyproject.toml")
+
+
+class Tree:
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "copy"
+        self.root.mkdir()
+        for part in PARTS:
+            if (ROOT / part).is_dir():
+                shutil.copytree(
+                    ROOT / part, self.root / part, ignore=shutil.ignore_patterns("__pycache__", "benchmarks")
+                )
+            else:
+                shutil.copy(ROOT / part, self.root / part)
+
+    def __truediv__(self, path: str) -> Path:
+        return self.root / path
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replaces a text that stands in the file once."""
+        text = (self.root / path).read_text()
+        assert text.count(old) == 1, f"{path} has {old!r} {text.count(old)} times"
+        (self.root / path).write_text(text.replace(old, new))
+
+    def uninstall(self, app: str) -> None:
+        """Removes the app with all that is its own: folder, tests, migrations, and name."""
+        shutil.rmtree(self.root / "apps" / app)
+        shutil.rmtree(self.root / "tests" / "apps" / app)
+        for path in (self.root / "migrations" / "versions").glob(f"*_{app}*.py"):
+            path.unlink()
+        self.edit("project/settings.py", f'INSTALLED_APPS: tuple[str, ...] = ("{app}",)', "INSTALLED_APPS = ()")
+
+    def run(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """A Python command, such as `-m pytest`, with nothing of this process's settings."""
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        return subprocess.run(
+            [sys.executable, *command],
+            cwd=self.root,
+            env={**inherited, **environment},
+            check=False,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def manage(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return self.run("manage.py", *arguments, **environment)
+
+    def managed(self, *arguments: str, **environment: str) -> str:
+        """What a command prints that must not fail."""
+        done = self.manage(*arguments, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
