@@ -127,6 +127,12 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         async for rows in self.session.chunks(statement, **_flat(filters)):
             yield rows
 
+    async def counts_by(self, columns: tuple[str, ...], filters: Mapping[str, Any]) -> AsyncIterator[list[Row]]:
+        """Each combination of values of `columns` and how many rows have it, in order; only inside a snapshot."""
+        statement = _count_by(type(self), columns, _shape(filters))
+        async for rows in self.session.chunks(statement, **_flat(filters)):
+            yield rows
+
     def _instance(self, row: Row) -> M:
         instance: M = class_mapper(self.model_type).class_manager.new_instance()
         instance.__dict__.update(zip(_columns(self.model_type), row, strict=True))
@@ -260,3 +266,12 @@ def _select_all(
 def _count(repository: type[Repository[Any]], shape: tuple[tuple[str, int], ...]) -> Statement:
     count = sa.select(sa.func.count()).select_from(repository.model_type.__table__)
     return Statement(count.where(*_conditions(repository, shape)))
+
+
+@cache
+def _count_by(
+    repository: type[Repository[Any]], names: tuple[str, ...], shape: tuple[tuple[str, int], ...]
+) -> Statement:
+    columns = [repository.model_type.__table__.c[name] for name in names]
+    select = sa.select(*columns, sa.func.count()).where(*_conditions(repository, shape))
+    return Statement(select.group_by(*columns).order_by(*columns))

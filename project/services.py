@@ -26,9 +26,14 @@ class Page(msgspec.Struct, Generic[V], omit_defaults=True):
 
 
 class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
-    """Set `repository_type`, and `schema` to the struct that clients are shown."""
+    """Set `repository_type`, and `schema` to the struct that clients are shown.
+
+    `record` is the struct of a record in a file that is imported or loaded. Its fields are named like columns; those of
+    type Any may be there, as they are in an export, and are passed over.
+    """
 
     schema: ClassVar[type[Any]]
+    record: ClassVar[type[Any]]
 
     def view(self, instance: M) -> V:
         """The instance as clients see it."""

@@ -1,6 +1,6 @@
 """What clients send and see of students: one struct a shape, each field's rules written once."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -77,6 +77,14 @@ class StudentCreate(Struct, forbid_unknown_fields=True):
     cgpa: Cgpa
 
 
+class StudentRecord(StudentCreate, forbid_unknown_fields=True, kw_only=True):
+    """A student in a file: one to be created, or one as exported, whose id and times are passed over."""
+
+    id: Any = UNSET
+    created_at: Any = UNSET
+    updated_at: Any = UNSET
+
+
 class StudentUpdate(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What is to change of a student; what is not sent stays."""
 
@@ -96,6 +104,9 @@ class StudentPage(Struct, omit_defaults=True):
         Annotated[int, Meta(ge=0, description="All students that the filters let through; with `count=true` only.")]
         | UnsetType
     ) = UNSET
+
+
+StudentsCreate = Annotated[list[StudentCreate], Meta(min_length=1, max_length=1000)]
 
 
 class StudentBatch(Struct):
@@ -171,27 +182,3 @@ class StudentExport(StudentFilters, kw_only=True):
     format: Annotated[
         Literal["csv", "jsonl"], Meta(description="CSV with a header line, or one JSON object a line.")
     ] = "csv"
-
-
-class StudentImport(Struct, forbid_unknown_fields=True, kw_only=True):
-    dry_run: Annotated[bool, Meta(description="Only report what would happen.")] = False
-    atomic: Annotated[bool, Meta(description="Keep none if one is refused.")] = False
-
-
-class ImportFault(Struct):
-    """A record that was refused, and why."""
-
-    line: Annotated[int, Meta(ge=1, description="The first line of the record in the body; a CSV header is line 1.")]
-    pointer: Annotated[str, Meta(description="JSON pointer to the field.")]
-    detail: Annotated[str, Meta(description="What is wrong with it.")]
-
-
-class ImportReport(Struct):
-    """What an import did, or with `dry_run` would do."""
-
-    created: Count
-    refused: Count
-    dry_run: bool
-    atomic: bool
-    errors: Annotated[list[ImportFault], Meta(max_length=1000, description="The first 1,000 errors.")]
-    errors_truncated: Annotated[bool, Meta(description="Whether there were more.")]

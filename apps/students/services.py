@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import AsyncIterator
-from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -19,6 +18,7 @@ BINS = 10
 class StudentService(Service[Student, StudentRepository, schemas.Student]):
     repository_type = StudentRepository
     schema = schemas.Student
+    record = schemas.StudentRecord
 
     async def export(self, filters: dict[str, Any], sort: str) -> AsyncIterator[list[Row]]:
         """The fields of `schemas.Student` of every student that the filters let through; only inside a snapshot."""
@@ -26,34 +26,45 @@ class StudentService(Service[Student, StudentRepository, schemas.Student]):
             yield rows
 
     async def statistics(self, filters: dict[str, Any]) -> list[schemas.DepartmentStatistics]:
-        """By department, in order of its name. Exact until the mean is rounded once, so that every database agrees."""
-        departments: dict[str, _Tally] = {}
-        for department, cgpa, count in await self.repository.grades(filters):
-            departments.setdefault(department, _Tally()).add(cgpa, count)
-        return [tally.statistics(department) for department, tally in sorted(departments.items())]
+        """By department, in order of its name; only inside a snapshot.
+
+        However many different grades there are, they come and are summed up some at a time.
+        """
+        tallies: dict[str, _Tally] = {}
+        async for rows in self.repository.counts_by(("department", "cgpa"), filters):
+            for department, cgpa, count in rows:
+                tally = tallies.get(department)
+                if tally is None:
+                    tally = tallies[department] = _Tally(cgpa)
+                tally.add(cgpa, count)
+        return [tally.statistics(department) for department, tally in tallies.items()]
 
 
 class _Tally:
-    """The grades of one department, in ascending order."""
+    """The grades of one department, in ascending order.
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.sum = Fraction()
-        self.min = self.max = 0.0
+    Their sum is exact, an integer of the smallest unit that doubles have: every database agrees on the mean, and it is
+    rounded once.
+    """
+
+    UNIT = 1074
+    """The smallest double above zero is 2 to the power of -1074."""
+
+    def __init__(self, lowest: float) -> None:
+        self.count = self.sum = 0
+        self.min = self.max = lowest
         self.histogram = [0] * BINS
 
     def add(self, cgpa: float, count: int) -> None:
-        if not self.count:
-            self.min = self.max = cgpa
-        self.min, self.max = min(self.min, cgpa), max(self.max, cgpa)
+        numerator, denominator = cgpa.as_integer_ratio()  # whose denominator is a power of two
         self.count += count
-        self.sum += Fraction(cgpa) * count
+        self.sum += numerator * count << self.UNIT + 1 - denominator.bit_length()
+        self.max = cgpa
         self.histogram[min(int(cgpa), BINS - 1)] += count
 
     def statistics(self, department: str) -> schemas.DepartmentStatistics:
-        return schemas.DepartmentStatistics(
-            department, self.count, float(self.sum / self.count), self.min, self.max, self.histogram
-        )
+        mean = self.sum / (self.count << self.UNIT)
+        return schemas.DepartmentStatistics(department, self.count, mean, self.min, self.max, self.histogram)
 
 
 def conditions(query: schemas.StudentFilters) -> dict[str, Any]:
