@@ -226,7 +226,9 @@ def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Probl
             return Malformed("The body is empty: this path takes JSON.")
         case 400:
             return Malformed(error.detail)
-    if error.status_code >= 500 and error.detail != "client disconnected prematurely":
+        case 500 if error.detail == "client disconnected prematurely":
+            return Malformed("The connection ended before the body did.")
+    if error.status_code >= 500:
         log.error("request failed", path=request.url.path, exc_info=error)
     return Failed()
 
