@@ -15,11 +15,8 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from project import logs, metrics
 from project.hosts import Hosts
-from project.problems import Forbidden, Problem, respond
+from project.problems import Forbidden, Malformed, Problem, respond
 from project.settings import Settings
-
-POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-"""The Content-Security-Policy of everything that is not a page: it may load nothing."""
 
 SECURITY_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -27,6 +24,12 @@ SECURITY_HEADERS = [
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+
+POLICY = (
+    b"content-security-policy",
+    b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+)
+"""Of everything that is not a page with a policy of its own: it may load nothing."""
 
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
@@ -55,7 +58,7 @@ class Envelope:
         self._log = structlog.get_logger("request").bind()
         self._logs = logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO
         self._headers = SECURITY_HEADERS if settings.debug else [*SECURITY_HEADERS, STRICT_TRANSPORT]
-        self._headers_with_policy = [*self._headers, (b"content-security-policy", POLICY)]
+        self._headers_with_policy = [*self._headers, POLICY]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
@@ -85,7 +88,7 @@ class Envelope:
                 given = message["headers"]
                 added = self._headers_with_policy
                 for name, _ in given:
-                    if name == b"content-security-policy":
+                    if name == POLICY[0]:
                         added = self._headers
                 if status == 405 or method == "OPTIONS":
                     given = [(name, _with_head(value) if name == b"allow" else value) for name, value in given]
@@ -105,6 +108,8 @@ class Envelope:
                 )
 
     def _refusal(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> Problem | None:
+        if len(headers) < len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"host") > 1:
+            return Malformed("The request names more than one host.")
         refusal = self._refusal_of_host(scope["server"], headers)
         if refusal is None and self._cors is not None and scope["method"] == "OPTIONS":
             origin = headers.get(b"origin", b"").decode("latin-1")

@@ -9,7 +9,7 @@ import asyncio
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from project.middleware import SECURITY_HEADERS
+from project.middleware import POLICY, SECURITY_HEADERS
 from project.problems import MEDIA_TYPE, HeadersTooLarge, Malformed, Problem, ProblemDetails, TooSlow
 
 MOST_HEAD = 64 * 1024
@@ -122,6 +122,7 @@ def _answer(problem: Problem, headers: list[tuple[bytes, bytes]]) -> bytes:
     fields: list[tuple[bytes, bytes]] = [
         *headers,
         *SECURITY_HEADERS,
+        POLICY,
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
