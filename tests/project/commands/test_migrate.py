@@ -55,7 +55,9 @@ class TestMigrate:
     def test_refuses_a_revision_that_is_not_one(self, manage: Manage, revision: str) -> None:
         result = manage("migrate", revision)
         assert result.exit_code == 1
-        assert result.stderr == f"Error: {revision} names no migration, or more than one: `showmigrations` lists them.\n"
+        assert (
+            result.stderr == f"Error: {revision} names no migration, or more than one: `showmigrations` lists them.\n"
+        )
         assert applied(manage) == []
 
     def test_says_that_the_database_is_newer(self, manage: Manage) -> None:
