@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from http import HTTPStatus
 from inspect import cleandoc
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -40,6 +41,9 @@ from project.problems import Problem, ProblemDetails
 
 Json = dict[str, Any]
 Format = Literal["json", "yaml"]
+
+COMMITTED = Path(__file__).parent / "docs" / "openapi.json"
+"""The document that clients are generated from, kept with the code so that a change of it is seen in review."""
 
 TITLE = "Registrar"
 VERSION = "1.0.0"

@@ -1,0 +1,50 @@
+"""`manage.py openapi`: the API's description, for those who generate clients."""
+
+from pathlib import Path
+
+import click
+
+from project.asgi import create_app
+from project.openapi import COMMITTED, Document, Format
+from project.settings import BASE_DIR, load
+
+GROUP = "Development"
+
+
+@click.command()
+@click.option("--format", "form", type=click.Choice(["json", "yaml"]), help="Default: what FILE ends with, else json.")
+@click.option("--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write to FILE.")
+@click.option("--check", is_flag=True, help="Compare the committed description with the code instead.")
+def openapi(form: Format | None, output: Path | None, check: bool) -> None:
+    """Print the OpenAPI description of the API, or write it to a file.
+
+    Clients are generated from the description that is committed. With --check, exit with 1 if the code has moved on.
+    """
+    if check and (form or output):
+        raise click.UsageError("--check compares what is committed: leave out --format and --output.")
+    document: Document = create_app(load()).state.document
+    if check:
+        _compare(document)
+        return
+    content = document.encoded(form or _format_of(output))
+    if output is None:
+        click.echo(content, nl=False)
+        return
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise click.ClickException(f"{output} cannot be written: {error.strerror}.") from error
+    click.echo(f"Wrote {output}.")
+
+
+def _format_of(output: Path | None) -> Format:
+    return "yaml" if output is not None and output.suffix in (".yaml", ".yml") else "json"
+
+
+def _compare(document: Document) -> None:
+    name = COMMITTED.relative_to(BASE_DIR)
+    if not COMMITTED.exists() or COMMITTED.read_bytes() != document.json:
+        raise click.ClickException(
+            f"{name} is stale: write it anew with `python manage.py openapi --output {name}`, and look at what changed."
+        )
+    click.echo(f"{name} describes the API as it is.")
