@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,10 @@ ROOT = Path(__file__).parents[1]
 SECONDS = 60.0
 """Longer than anything here takes, on a busy machine too: who waits longer waits in vain."""
 
-_OURS = {
-    "LOG_FORMAT": "json",
-    "PYTHONDONTWRITEBYTECODE": "",  # compiling everything anew makes a start three times as long
-}
+INHERITED = ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_START")
+"""What of this process's environment a service is given: no settings."""
+
+_URL = re.compile(r"http://\S+?(?=[,\s])")
 
 
 class Service:
@@ -91,8 +91,8 @@ class Service:
 
     def wait_for_url(self) -> None:
         """Until it says where it serves, and answers there."""
-        until(lambda: self.process.poll() is not None or re.search(r"http://\S+?(?=[,\s])", self.output), "an address")
-        matched = re.search(r"http://\S+?(?=[,\s])", self.output)
+        until(lambda: self.process.poll() is not None or _URL.search(self.output), "an address")
+        matched = _URL.search(self.output)
         if matched is None:
             raise AssertionError(f"runserver ended with {self.process.returncode}: {self.log}")
         self.url = matched[0]
@@ -103,16 +103,18 @@ class Service:
 
 
 @contextmanager
-def started(database_url: str, *options: str, **environment: str) -> Iterator[Service]:
-    """A service that may not come up; `environment` goes over this process's own."""
-    command = [sys.executable, "manage.py", "runserver", *options]
+def started(
+    database_url: str, *options: str, root: Path = ROOT, within: Sequence[str] = (), **settings: str
+) -> Iterator[Service]:
+    """A service that may not come up, of the project at `root`; `within` is a command that runs another."""
     with tempfile.TemporaryDirectory(prefix="registrar-service-") as name:
         folder = Path(name)
+        inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         with (folder / "output").open("wb") as output, (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env={**os.environ, **_OURS, "DATABASE_URL": database_url, **environment},
+                [*within, sys.executable, "manage.py", "runserver", *options],
+                cwd=root,
+                env={**inherited, "DATABASE_URL": database_url, "LOG_FORMAT": "json", **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=log,
@@ -128,10 +130,13 @@ def started(database_url: str, *options: str, **environment: str) -> Iterator[Se
 
 
 @contextmanager
-def running(database_url: str, *options: str, **environment: str) -> Iterator[Service]:
+def running(
+    database_url: str, *options: str, root: Path = ROOT, within: Sequence[str] = (), **settings: str
+) -> Iterator[Service]:
     """A service that answers, on a free port unless the options name one."""
     named = any(option.partition("=")[0] == "--port" or option[0] != "-" for option in options)
-    with started(database_url, *options, *([] if named else ["--port=0"]), **environment) as service:
+    options = options if named else (*options, "--port=0")
+    with started(database_url, *options, root=root, within=within, **settings) as service:
         service.wait_for_url()
         yield service
 
