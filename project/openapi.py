@@ -8,6 +8,7 @@ of the finished document is one function, which says what came of the document w
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
 from inspect import cleandoc
@@ -134,6 +135,7 @@ class Structs(OpenAPISchemaPlugin):
 def streamed(*, takes: Mapping[str, str] | None = None, gives: Mapping[str, str] | None = None) -> type[Operation]:
     """For `operation_class` of a route whose bodies are streams of text: an example of each media type."""
 
+    @dataclass
     class Streamed(Operation):
         def __post_init__(self) -> None:
             if takes:
@@ -319,6 +321,8 @@ def add_problems(operation: Described) -> None:
 def _kinds(operation: Described) -> Iterator[type[Problem]]:
     """What can go wrong with an operation, by what it takes."""
     yield problems.BadQuery
+    if "content" in operation.success:
+        yield problems.NotAcceptable
     body = operation.content.get("requestBody", {}).get("content", {})
     headers = operation.parameters("header")
     if "application/json" in body or "Idempotency-Key" in headers:
@@ -445,14 +449,24 @@ def rename_problem(document: Json) -> None:
 
 
 def sort(document: Json) -> None:
-    """Everything in an order that means something to a reader: it was that in which things were found."""
+    """Everything in an order that means something to a reader: it was that of a set, another in every process."""
+    tags = [tag["name"] for tag in document.get("tags", ())]
+
+    def place(item: tuple[str, Json]) -> tuple[int, str]:
+        path, operations = item
+        tag = next(iter(operations.values()))["tags"][0]
+        return tags.index(tag), path.replace("{", " ")
+
     _put_first(document, "openapi", "info", "servers", "security", "tags", "paths")
-    schemas = document["components"]["schemas"]
-    document["components"]["schemas"] = dict(sorted(schemas.items()))
+    document["paths"] = dict(sorted(document["paths"].items(), key=place))
+    document["components"]["schemas"] = dict(sorted(document["components"]["schemas"].items()))
     for item in document["paths"].values():
         for operation in item.values():
             _put_first(operation, "tags", "summary", "description", "operationId", "parameters", "requestBody")
             operation["responses"] = dict(sorted(operation["responses"].items()))
+            for response in operation["responses"].values():
+                if "headers" in response:
+                    response["headers"] = dict(sorted(response["headers"].items()))
 
 
 def _put_first(node: Json, *keys: str) -> None:
