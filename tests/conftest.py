@@ -1,7 +1,11 @@
-"""What tests share: a migrated database of their own, and the service on it."""
+"""What tests share: databases of their own on every engine, and the service on them."""
 
-from collections.abc import Iterator
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from litestar import Litestar
@@ -9,13 +13,52 @@ from litestar.testing import TestClient
 
 from project import registry
 from project.asgi import create_app
+from project.database import migrations
 from project.settings import Settings, load
+from tests import servers
+
+S = TypeVar("S", bound=servers.Server)
+
+TEST_MYSQL_URL = os.environ.get("TEST_MYSQL_URL", "")
+"""A MySQL 8 server, and a user of it that may create databases: mysql://user:password@host:3306."""
+
+ENGINES = ("sqlite", "postgresql", "mariadb", *(("mysql",) if TEST_MYSQL_URL else ()))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engines(name, ...): the only engines that a test of the database is about")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test of anything that stands on a database runs on every engine."""
+    if "engine" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("engines")
+        metafunc.parametrize("engine", marker.args if marker else ENGINES, scope="module")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[servers.PostgreSQL]:
+    """A running server, started when the first test needs it."""
+    yield from _running(servers.start_postgresql)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[servers.MariaDB]:
+    """A running server, started when the first test needs it."""
+    yield from _running(servers.start_mariadb)
 
 
 @pytest.fixture(scope="module")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder: Path = tmp_path_factory.mktemp("database")
-    return f"sqlite:///{folder / 'registrar.sqlite3'}"
+def database_url(engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of an empty database, which this module has for itself."""
+    name = re.sub(r"\W", "_", request.node.nodeid.rpartition("tests/")[2].removesuffix(".py"))[-40:].lower()
+    match engine:
+        case "sqlite":
+            return f"sqlite:///{tmp_path_factory.mktemp('database') / 'registrar.sqlite3'}"
+        case "mysql":
+            return servers.MySQLElsewhere(TEST_MYSQL_URL).create_database(f"registrar_{name}")
+    server: servers.Server = request.getfixturevalue(engine)
+    return server.create_database(f"registrar_{name}")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +70,7 @@ def settings(database_url: str) -> Settings:
 def module_client(settings: Settings) -> Iterator[TestClient[Litestar]]:
     app = create_app(settings)
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
-        client.blocking_portal.call(_create_tables, app, settings)
+        client.blocking_portal.call(migrations.migrate, app.state.database)
         yield client
 
 
@@ -38,12 +81,17 @@ def client(module_client: TestClient[Litestar], settings: Settings) -> TestClien
     return module_client
 
 
-async def _create_tables(app: Litestar, settings: Settings) -> None:
-    async with app.state.database.engine.begin() as connection:
-        await connection.run_sync(registry.metadata(settings.installed_apps).create_all)
-
-
 async def _empty_tables(app: Litestar, settings: Settings) -> None:
     async with app.state.database.engine.begin() as connection:
         for table in reversed(registry.metadata(settings.installed_apps).sorted_tables):
             await connection.execute(table.delete())
+
+
+def _running(start: Callable[[Path], S]) -> Iterator[S]:
+    with tempfile.TemporaryDirectory(prefix="registrar-") as folder:
+        Path(folder).chmod(0o755)  # root's tests run the server as somebody else
+        server = start(Path(folder))
+        try:
+            yield server
+        finally:
+            server.stop()
