@@ -38,8 +38,10 @@ NOTHING = "zero"
 """The point of the history before the first migration."""
 LATEST = "latest"
 
+OWN_TABLE = "alembic_version"
+"""Where Alembic keeps the name of the last migration."""
 LONGEST_NAME = 32
-"""What Alembic's own table has room for."""
+"""What that table has room for."""
 
 
 class MigrationError(DatabaseError):
@@ -110,14 +112,15 @@ async def migrate(database: Database, revision: str = LATEST, report: Callable[[
     applied = await current(database)
     if applied == target:
         return
-    if applied is None:
-        await _refuse_foreign_tables(database)
+    reserved = await _reserved_tables() if applied is None and await _tables(database) else set()
     async with database.connect() as connection:
         while True:
             async with database.dialect.migrating(connection):
                 step = await connection.run_sync(_next, target)
                 if step is None:
                     return
+                if step.name == history()[0] and step.forward:
+                    await connection.run_sync(_refuse_foreign_tables, reserved, database)
                 await connection.run_sync(_run, step, database.dialect)
             if report is not None:
                 report(step)
@@ -245,14 +248,10 @@ def _run(connection: sa.Connection, step: Step, dialect: Dialect) -> None:
         raise MigrationError(f"{step.name} cannot be {done}, {rest}: {_reason(error)}") from error
 
 
-async def _refuse_foreign_tables(database: Database) -> None:
+def _refuse_foreign_tables(connection: sa.Connection, reserved: set[str], database: Database) -> None:
     """A database without migrations must not have tables where the migrations would make theirs."""
-    found = await _tables(database)
-    if not found:
-        return
-    async with _scratch() as scratch:
-        clashing = sorted(found.keys() & (await _tables(scratch)).keys())
-    if clashing:
+    found = _columns(connection)
+    if clashing := sorted(reserved & found.keys()):
         tables = ", ".join(f"{name} ({', '.join(found[name])})" for name in clashing)
         where = f"loaddata {database.url.database}" if database.dialect.embedded else "loaddata"
         raise MigrationError(
@@ -261,17 +260,23 @@ async def _refuse_foreign_tables(database: Database) -> None:
         )
 
 
-async def _tables(database: Database) -> dict[str, list[str]]:
-    """The names of the columns by table, but for Alembic's own table."""
-
-    def inspect(connection: sa.Connection) -> dict[str, list[str]]:
-        columns = sa.inspect(connection).get_multi_columns()
-        return {table: [column["name"] for column in found] for (_, table), found in columns.items()}
-
+async def _tables(database: Database) -> set[str]:
     async with database.connect() as connection:
-        tables = await connection.run_sync(inspect)
-    tables.pop("alembic_version", None)
-    return tables
+        return set(await connection.run_sync(_columns))
+
+
+async def _reserved_tables() -> set[str]:
+    """The names of the tables that the migrations make."""
+    async with _scratch() as database:
+        return await _tables(database)
+
+
+def _columns(connection: sa.Connection) -> dict[str, list[str]]:
+    """The names of each table's columns; Alembic's own table does not count."""
+    found = sa.inspect(connection).get_multi_columns()
+    return {
+        table: [column["name"] for column in columns] for (_, table), columns in found.items() if table != OWN_TABLE
+    }
 
 
 def _differences(

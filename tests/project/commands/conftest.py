@@ -1,4 +1,4 @@
-"""The command line, in this process: on a database of the test's own, where nothing is migrated yet."""
+"""The command line, in this process, on a database where nothing is migrated yet."""
 
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,25 @@ class Manage(Protocol):
 
 
 @pytest.fixture
-def manage(database_url: str) -> Manage:
+def manage(tmp_path: Path) -> Manage:
+    """On the embedded database, whose file is not there yet."""
+    return _manage(f"sqlite:///{tmp_path / 'registrar.sqlite3'}")
+
+
+@pytest.fixture
+def manage_everywhere(database_url: str) -> Manage:
+    """On every engine."""
+    manage = _manage(database_url)
+    assert manage("migrate", "zero").exit_code == 0
+    return manage
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    return Tree(tmp_path)
+
+
+def _manage(database_url: str) -> Manage:
     def run(*arguments: str, input: str = "", **environment: str) -> Result:  # noqa: A002
         runner = CliRunner(env={"DATABASE_URL": database_url, "LOG_LEVEL": "WARNING", **environment})
         result = runner.invoke(cli, arguments, input=input)
@@ -25,10 +43,4 @@ def manage(database_url: str) -> Manage:
             raise result.exception
         return result
 
-    assert run("migrate", "zero").exit_code == 0
     return run
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Tree:
-    return Tree(tmp_path)

@@ -25,44 +25,46 @@ def applied(manage: Manage) -> list[str]:
 
 
 class TestMigrate:
-    def test_applies_all_that_is_pending_in_order(self, manage: Manage) -> None:
-        result = manage("migrate")
+    def test_applies_all_that_is_pending_in_order(self, manage_everywhere: Manage) -> None:
+        result = manage_everywhere("migrate")
         assert result.exit_code == 0
         assert result.stdout == "".join(f"Applied {name}\n" for name in NAMES)
-        assert applied(manage) == list(NAMES)
+        assert applied(manage_everywhere) == list(NAMES)
 
-    def test_does_nothing_twice(self, manage: Manage) -> None:
-        manage("migrate")
-        result = manage("migrate")
+    def test_does_nothing_twice(self, manage_everywhere: Manage) -> None:
+        manage_everywhere("migrate")
+        result = manage_everywhere("migrate")
         assert result.exit_code == 0
         assert result.stdout == "Nothing to migrate.\n"
 
     @pytest.mark.parametrize("revision", [NAMES[0], "1", "0001", "0001_idem"])
-    def test_goes_forward_and_back_to_a_number_or_a_name(self, manage: Manage, revision: str) -> None:
-        assert manage("migrate", revision).stdout == f"Applied {NAMES[0]}\n"
-        manage("migrate", "latest")
-        assert manage("migrate", revision).stdout == "".join(f"Took back {name}\n" for name in reversed(NAMES[1:]))
-        assert applied(manage) == [NAMES[0]]
+    def test_goes_forward_and_back_to_a_number_or_a_name(self, manage_everywhere: Manage, revision: str) -> None:
+        assert manage_everywhere("migrate", revision).stdout == f"Applied {NAMES[0]}\n"
+        manage_everywhere("migrate", "latest")
+        assert manage_everywhere("migrate", revision).stdout == "".join(
+            f"Took back {name}\n" for name in reversed(NAMES[1:])
+        )
+        assert applied(manage_everywhere) == [NAMES[0]]
 
     @pytest.mark.parametrize("zero", ["zero", "base"])
-    def test_takes_back_everything(self, manage: Manage, zero: str) -> None:
-        manage("migrate")
-        assert manage("migrate", zero).exit_code == 0
-        assert applied(manage) == []
-        assert manage("migrate").exit_code == 0
+    def test_takes_back_everything(self, manage_everywhere: Manage, zero: str) -> None:
+        manage_everywhere("migrate")
+        assert manage_everywhere("migrate", zero).exit_code == 0
+        assert applied(manage_everywhere) == []
+        assert manage_everywhere("migrate").exit_code == 0
 
     @pytest.mark.parametrize("revision", ["9999", "nonsense", "", "0001_idempotency_keys_"])
-    def test_refuses_a_revision_that_is_not_one(self, manage: Manage, revision: str) -> None:
-        result = manage("migrate", revision)
+    def test_refuses_a_revision_that_is_not_one(self, manage_everywhere: Manage, revision: str) -> None:
+        result = manage_everywhere("migrate", revision)
         assert result.exit_code == 1
         assert (
             result.stderr == f"Error: {revision} names no migration, or more than one: `showmigrations` lists them.\n"
         )
-        assert applied(manage) == []
+        assert applied(manage_everywhere) == []
 
-    def test_says_that_the_database_is_newer(self, manage: Manage) -> None:
-        manage("migrate")
-        manage(
+    def test_says_that_the_database_is_newer(self, manage_everywhere: Manage) -> None:
+        manage_everywhere("migrate")
+        manage_everywhere(
             "shell", "-c",
             "import sqlalchemy as sa\n"
             "await session.execute(sa.text(\"UPDATE alembic_version SET version_num = '9999_later'\"))\n"
@@ -70,19 +72,19 @@ class TestMigrate:
         )  # fmt: skip
         try:
             for command in ("migrate", "showmigrations", "flush"):
-                result = manage(command)
+                result = manage_everywhere(command)
                 assert result.exit_code == 1
                 assert "9999_later" in result.stderr
                 assert "newer version" in result.stderr
         finally:
-            manage(
+            manage_everywhere(
                 "shell", "-c",
                 "import sqlalchemy as sa\n"
                 f"await session.execute(sa.text(\"UPDATE alembic_version SET version_num = '{NAMES[-1]}'\"))\n"
                 "await session.commit()",
             )  # fmt: skip
 
-    def test_many_at_once_apply_each_migration_once(self, manage: Manage, database_url: str) -> None:
+    def test_many_at_once_apply_each_migration_once(self, manage_everywhere: Manage, database_url: str) -> None:
         processes = [
             subprocess.Popen(
                 [sys.executable, "manage.py", "migrate"],
@@ -93,7 +95,7 @@ class TestMigrate:
         outputs = [process.communicate() for process in processes]
         assert [process.returncode for process in processes] == [0] * 4, outputs
         assert sorted(re.findall(r"Applied (\w+)", "".join(out for out, _ in outputs))) == list(NAMES)
-        assert manage("check").stdout == "Nothing found.\n"
+        assert manage_everywhere("check").stdout == "Nothing found.\n"
 
 
 class TestMigrateOnStrangeFiles:

@@ -14,15 +14,15 @@ ALL = migrations.history()
 
 class TestSqlMigrate:
     @pytest.mark.parametrize("name", ALL)
-    def test_prints_both_directions_and_changes_nothing(self, manage: Manage, name: str) -> None:
-        forward = manage("sqlmigrate", name)
+    def test_prints_both_directions_and_changes_nothing(self, manage_everywhere: Manage, name: str) -> None:
+        forward = manage_everywhere("sqlmigrate", name)
         assert forward.exit_code == 0
         assert "CREATE TABLE" in forward.stdout
         assert "DROP TABLE" not in forward.stdout
-        back = manage("sqlmigrate", name, "--backwards")
+        back = manage_everywhere("sqlmigrate", name, "--backwards")
         assert back.exit_code == 0
         assert "DROP TABLE" in back.stdout
-        assert "[X]" not in manage("showmigrations").stdout
+        assert "[X]" not in manage_everywhere("showmigrations").stdout
 
     def test_is_the_sql_that_makes_the_tables(self, manage: Manage, tmp_path: Path) -> None:
         connection = sqlite3.connect(tmp_path / "by_hand.sqlite3")
