@@ -69,7 +69,8 @@ class Envelope:
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         metrics.began()
-        headers = dict(scope["headers"])
+        fields = list(scope["headers"])
+        headers = dict(fields)
         request_id = headers.get(b"x-request-id")
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = b"%016x" % random.getrandbits(64)
@@ -96,7 +97,7 @@ class Envelope:
             await send(message)
 
         try:
-            refusal = self._refusal(scope, headers)
+            refusal = self._refusal(scope, headers, len(fields) > len(headers))
             app = self._app if refusal is None else _refused(refusal)
             await app(inner, receive, send_outward)
         finally:
@@ -107,8 +108,8 @@ class Envelope:
                     "answered", method=method, path=_path(scope), status=status, milliseconds=round(seconds * 1000, 2)
                 )
 
-    def _refusal(self, scope: HTTPScope, headers: dict[bytes, bytes]) -> Problem | None:
-        if len(headers) < len(scope["headers"]) and [name for name, _ in scope["headers"]].count(b"host") > 1:
+    def _refusal(self, scope: HTTPScope, headers: dict[bytes, bytes], repeated: bool) -> Problem | None:
+        if repeated and sum(name == b"host" for name, _ in scope["headers"]) > 1:
             return Malformed("The request names more than one host.")
         refusal = self._refusal_of_host(scope["server"], headers)
         if refusal is None and self._cors is not None and scope["method"] == "OPTIONS":

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from litestar import Request
+from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
 from project.problems import NotAcceptable, NotFound
 from project.queries import NoQuery, parse
@@ -13,19 +14,30 @@ from project.queries import NoQuery, parse
 MEDIA_TYPES = "media_types"
 """The key of a handler's `opt` for all media types that it answers with, where `media_type` cannot say it."""
 
+ANYTHING = (b"*/*", b"")
+
 BIGINT = 2**63
 
 
-async def check(request: Request[Any, Any, Any]) -> None:
-    """Raises BadQuery, NotFound or NotAcceptable."""
+async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
+    """Raises BadQuery, NotFound or NotAcceptable. Answers OPTIONS itself."""
     scope, handler = request.scope, request.route_handler
     if scope["query_string"] and "parameters" not in handler.resolve_dependencies():
         parse(scope["query_string"], NoQuery)
     if scope["path_params"] and not _are_plain(scope["path_params"].values(), scope["path"]):
         raise NotFound(f"There is nothing at {scope['path']}.")
     for name, value in scope["headers"]:
-        if name == b"accept" and value != b"*/*" and not _accepts(value, media_types := _media_types(handler)):
+        if name == b"accept" and value not in ANYTHING and not _accepts(value, media_types := _media_types(handler)):
             raise NotAcceptable(f"This path answers with {' or '.join(media_types)} only.")
+    return _options(request) if scope["method"] == "OPTIONS" else None
+
+
+def _options(request: Request[Any, Any, Any]) -> Response[None]:
+    """Litestar's own answer names the methods of the first handler of the path only."""
+    template = request.scope["path_template"]
+    routes = [route for route in request.app.routes if isinstance(route, HTTPRoute) and route.path_format == template]
+    methods = {method for route in routes for method in route.methods}
+    return Response(None, status_code=204, headers={"Allow": ", ".join(sorted(methods))})
 
 
 def _are_plain(values: Iterable[Any], path: str) -> bool:
