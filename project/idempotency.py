@@ -68,17 +68,17 @@ def fingerprint(request: Request[Any, Any, Any], body: bytes) -> str:
     return digest.hexdigest()
 
 
-def claim(request: Request[Any, Any, Any], key: str | None, print_of_request: str) -> Claim | None:
+def claim(request: Request[Any, Any, Any], key: str | None, fingerprint: str) -> Claim | None:
     """None without a key. Raises Malformed for one that cannot be used."""
     if key is None:
         return None
     if not _KEY.fullmatch(key):
         raise Malformed("An Idempotency-Key is 1 to 255 visible ASCII characters, such as a UUID.")
-    return Claim(_scope(request), key, print_of_request)
+    return Claim(_scope(request), key, fingerprint)
 
 
 def _scope(request: Request[Any, Any, Any]) -> str:
-    """Whose key it is and for what: the keys of two routes never meet."""
+    """Within which a key means one request. Where callers are known, theirs is part of it."""
     return f"{request.method} {request.scope['path'].rstrip('/')}"
 
 
@@ -93,63 +93,74 @@ async def answer_once(
     if claimed is None:
         return await database.write(service, work)
 
-    async def unit(students: S) -> Answer:
-        session: Session = students.repository.session
-        kept = await _kept(session, claimed)
-        if kept is not None:
-            return kept
-        answer = await work(students)
-        await _keep(session, claimed, answer)
+    async def unit(bound: S) -> Answer:
+        session: Session = bound.repository.session
+        answer = await _kept(session, claimed)
+        if answer is None:
+            await _reserve(session, claimed)
+            answer = await work(bound)
+            await _keep(session, claimed, answer)
         return answer
 
     return await database.write(service, unit)
 
 
 async def _kept(session: Session, claimed: Claim) -> Answer | None:
-    rows = await session.rows(_SELECT, scope=claimed.scope, key=claimed.key, since=dt.datetime.now(dt.UTC) - KEPT)
+    rows = await session.rows(_SELECT, of_scope=claimed.scope, of_key=claimed.key)
     if not rows:
         return None
-    print_of_first, status, headers, body = rows[0]
-    if print_of_first != claimed.fingerprint:
+    fingerprint_of_first, status, headers, body, created_at = rows[0]
+    expired = dt.datetime.now(dt.UTC) - KEPT
+    if created_at <= expired:
+        await session.run(_FORGET, of_scope=claimed.scope, of_key=claimed.key, expired=expired)
+        return None
+    if fingerprint_of_first != claimed.fingerprint:
         raise KeyReused
     return Answer(status, bytes(body), {**msgspec.json.decode(headers), "Idempotency-Replayed": "true"})
 
 
-async def _keep(session: Session, claimed: Claim, answer: Answer) -> None:
-    now = dt.datetime.now(dt.UTC)
-    if random.randrange(PRUNE_ONE_IN) == 0:
-        await session.run(_PRUNE, before=now - KEPT)
-    await session.run(_FORGET, scope=claimed.scope, key=claimed.key)
+async def _reserve(session: Session, claimed: Claim) -> None:
+    """Only one transaction gets past this with the same key; the others wait for its end, and start again."""
     try:
         await session.run(
-            _INSERT,
-            scope=claimed.scope,
-            key=claimed.key,
-            fingerprint=claimed.fingerprint,
-            status=answer.status,
-            headers=msgspec.json.encode(answer.headers).decode(),
-            body=answer.body,
-            created_at=now,
+            _INSERT, **claimed._asdict(), status=0, headers="", body=b"", created_at=dt.datetime.now(dt.UTC)
         )
     except Exception as error:
-        dialect = dialects.named(session.dialect_name)
-        if isinstance(dialect.classify(error), Conflict):
+        if isinstance(dialects.named(session.dialect_name).classify(error), Conflict):
             raise Transient("a twin was first") from error
         raise
 
 
+async def _keep(session: Session, claimed: Claim, answer: Answer) -> None:
+    headers = msgspec.json.encode(answer.headers).decode()
+    await session.run(
+        _UPDATE,
+        of_scope=claimed.scope,
+        of_key=claimed.key,
+        status=answer.status,
+        headers=headers,
+        body=answer.body,
+    )
+    if random.randrange(PRUNE_ONE_IN) == 0:
+        await session.run(_PRUNE, expired=dt.datetime.now(dt.UTC) - KEPT)
+
+
 _table: Any = IdempotencyKey.__table__
+_columns = _table.c
+
+
+def _parameters(*names: str) -> dict[str, sa.BindParameter[Any]]:
+    return {name: sa.bindparam(name, type_=_columns[name].type) for name in names}
+
+
+_is_claimed = sa.and_(_columns.scope == sa.bindparam("of_scope"), _columns.key == sa.bindparam("of_key"))
+_is_expired = _columns.created_at <= sa.bindparam("expired")
 _SELECT = Statement(
-    sa.select(_table.c.fingerprint, _table.c.status, _table.c.headers, _table.c.body).where(
-        _table.c.scope == sa.bindparam("scope"),
-        _table.c.key == sa.bindparam("key"),
-        _table.c.created_at > sa.bindparam("since"),
+    sa.select(_columns.fingerprint, _columns.status, _columns.headers, _columns.body, _columns.created_at).where(
+        _is_claimed
     )
 )
-_FORGET = Statement(
-    sa.delete(_table).where(_table.c.scope == sa.bindparam("scope"), _table.c.key == sa.bindparam("key"))
-)
-_PRUNE = Statement(sa.delete(_table).where(_table.c.created_at < sa.bindparam("before")))
-_INSERT = Statement(
-    sa.insert(_table).values({column.key: sa.bindparam(column.key, type_=column.type) for column in _table.c})
-)
+_INSERT = Statement(sa.insert(_table).values(_parameters(*_columns.keys())))
+_UPDATE = Statement(sa.update(_table).where(_is_claimed).values(_parameters("status", "headers", "body")))
+_FORGET = Statement(sa.delete(_table).where(_is_claimed, _is_expired))
+_PRUNE = Statement(sa.delete(_table).where(_is_expired))

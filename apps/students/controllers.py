@@ -307,5 +307,5 @@ async def _change(database: Database, student_id: int, data: Any, condition: Con
 def _filters(query: schemas.StudentFilters) -> dict[str, Any]:
     try:
         return conditions(query)
-    except ValueError as error:
-        raise BadQuery(errors=[FieldError("/updated_after", f"is not a moment in RFC 3339: {error}")]) from error
+    except OverflowError as error:
+        raise BadQuery(errors=[FieldError("/updated_after", "must be in the years 1 to 9999 of UTC")]) from error

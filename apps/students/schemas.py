@@ -1,5 +1,6 @@
 """What clients send and see of students: one struct a shape, each field's rules written once."""
 
+import datetime as dt
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -143,11 +144,11 @@ class StudentFilters(Struct, forbid_unknown_fields=True, kw_only=True):
     cgpa_max: Annotated[Cgpa, Meta(description="Only up to this cgpa.")] | UnsetType = UNSET
     updated_after: (
         Annotated[
-            str,
+            dt.datetime,
             Meta(
+                tz=True,
                 description="Only what changed after this moment: RFC 3339 with a time zone.",
                 examples=["2026-01-31T09:30:00Z"],
-                extra_json_schema={"format": "date-time"},
             ),
         ]
         | UnsetType
@@ -158,6 +159,8 @@ class StudentFilters(Struct, forbid_unknown_fields=True, kw_only=True):
             Meta(
                 min_length=1,
                 max_length=200,
+                pattern=rf"^[^{_CONTROLS}]*\Z",
+                extra={"refusal": "must hold no control characters"},
                 description="Only names that have this part, whatever its case.",
                 examples=["anan"],
             ),
