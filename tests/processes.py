@@ -62,6 +62,10 @@ class Service:
             self._workers = [child for child in children if "spawn_main" in " ".join(_command(child))]
         return self._workers
 
+    def wait_for_workers(self, count: int, *, without: int | None = None) -> None:
+        """Until that many serve, a certain one not among them."""
+        until(lambda: len({worker.pid for worker in self.workers()} - {without}) == count, "its workers")
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Asks the first process to end, and returns its exit code."""
         self.process.send_signal(number)
