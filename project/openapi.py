@@ -63,6 +63,7 @@ that follows.
 """
 
 REFERENCE = "#/components/schemas/{name}"
+END_OF_TEXT = r"$(?![\s\S])"
 MOST_INT32 = 2**31 - 1
 MOST_INT64 = 2**63 - 1
 
@@ -433,10 +434,10 @@ def name_texts(document: Json) -> None:
 
 
 def mend_patterns(document: Json) -> None:
-    r"""Python's `\Z` is `$` elsewhere: every other language took it for the letter Z."""
+    r"""The end of a text for every language: `\Z` was the letter Z elsewhere, while `$` lets a line break in here."""
     for schema in _schemas(document):
-        if "pattern" in schema:
-            schema["pattern"] = re.sub(r"\\Z$", "$", schema["pattern"])
+        if schema.get("pattern", "").endswith(r"\Z"):
+            schema["pattern"] = schema["pattern"].removesuffix(r"\Z") + END_OF_TEXT
 
 
 def rename_problem(document: Json) -> None:
