@@ -27,14 +27,20 @@ class OperationsController(Controller):
 
     tags = ("operations",)
 
-    @get("/health/live", operation_id="getLiveness")
+    @get("/health/live", operation_id="getLiveness", response_description="It runs.")
     async def live(self) -> Health:
-        """Whether the service runs; it says nothing of the database."""
+        """Ask whether the service runs.
+
+        This says nothing of the database.
+        """
         return Health()
 
-    @get("/health/ready", operation_id="getReadiness")
+    @get("/health/ready", operation_id="getReadiness", response_description="It can.")
     async def ready(self, database: NamedDependency[Database]) -> Health:
-        """Whether the service can answer requests: the database answers, and has the tables of this version."""
+        """Ask whether the service can answer requests.
+
+        It can if the database answers, and has the tables of this version.
+        """
         try:
             async with asyncio.timeout(PATIENCE):
                 pending = await migrations.pending(database)
@@ -46,9 +52,18 @@ class OperationsController(Controller):
             raise Unavailable(f"The database waits for migrations: {', '.join(pending)}.", headers=AGAIN)
         return Health()
 
-    @get("/metrics", operation_id="getMetrics", media_type=metrics.MEDIA_TYPE, sync_to_thread=True)
+    @get(
+        "/metrics",
+        operation_id="getMetrics",
+        media_type=metrics.MEDIA_TYPE,
+        sync_to_thread=True,
+        response_description="The numbers of all workers.",
+    )
     def metrics(self) -> Response[bytes]:
-        """Counts and times of all workers' requests, as Prometheus reads them."""
+        """Count requests, their kinds and their times.
+
+        In the text format of Prometheus.
+        """
         return Response(metrics.exposition(), media_type=metrics.MEDIA_TYPE)
 
 
