@@ -261,7 +261,8 @@ class SQLiteConnection:
         return self._raw.execute(sql, parameters).rowcount
 
     async def execute_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
-        await self._in_thread(lambda: self._raw.executemany(sql, parameters))
+        # The cursor ends in the thread: when it goes, it resets the statement, which another may be executing by then.
+        await self._in_thread(lambda: self._raw.executemany(sql, parameters).close())
 
     async def insert(self, sql: str, parameters: Sequence[Any]) -> int:
         return self._raw.execute(sql, parameters).lastrowid or 0
