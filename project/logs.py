@@ -18,13 +18,6 @@ from project.settings import Settings
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
-_LIBRARIES = {
-    # Below these levels some write the statements that they run, values and all.
-    "": logging.WARNING,
-    "asyncmy": logging.ERROR,  # takes the server's notes for warnings
-    "uvicorn.access": logging.CRITICAL,  # the access log is ours
-}
-
 
 def configure(settings: Settings) -> None:
     """Sets up structlog and the standard library's logging; may be called again."""
@@ -44,12 +37,17 @@ def configure(settings: Settings) -> None:
         logger_factory=_Lines,
         cache_logger_on_first_use=False,
     )
+    # Below warnings, some libraries tell the statements that they run, values and all. asyncmy takes notes of servers for
+    # warnings; the access log is ours.
+    root = logging.getLogger()
+    root.setLevel(max(level, logging.WARNING))
+    if not any(isinstance(handler, _Forwarder) for handler in root.handlers):
+        root.addHandler(_Forwarder())
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn").setLevel(logging.INFO if level < logging.INFO else max(level, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = name != "uvicorn.access"
-    for name, least in _LIBRARIES.items():
-        logging.getLogger(name).setLevel(max(level, least))
-    logging.getLogger().handlers[:] = [_Forwarder()]
 
 
 class _Lines:

@@ -20,7 +20,8 @@ BODY_SECONDS = 30.0
 """Between two pieces of a body: a slow upload may take its time, but not pause for longer."""
 READ_SECONDS = 60.0
 """Between two pieces of an answer that the client takes."""
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
+"""Between two looks at the clock; one timer a connection costs less than one a request."""
 LAST_REQUEST_SECONDS = 0.2
 """How long an idle connection stays when the service stops: a request may be on its way."""
 
@@ -32,6 +33,7 @@ class Protocol(HttpToolsProtocol):
         self._unread = 0
         self._heard = self._taken = self.loop.time()
         self._head_since: float | None = self._heard
+        self._has_begun = False
         self._unsent = 0
         self._watch = self.loop.call_later(LOOK_SECONDS, self._look)
 
@@ -51,6 +53,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_since = self._heard
+        self._has_begun = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head_since is not None:  # otherwise it is a trailer, for which nobody here has a use
@@ -58,6 +61,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_since = None
+        self._has_begun = False
         self._unread = 0
         super().on_headers_complete()
         if self._stopping:
@@ -88,7 +92,7 @@ class Protocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _close_if_idle(self) -> None:
-        if self._is_idle() and not self.transport.is_closing():
+        if self._is_idle() and not self._has_begun and not self.transport.is_closing():
             self.transport.close()
 
     def _look(self) -> None:
@@ -101,7 +105,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.abort()
         elif self._is_idle():
             if self._head_since is not None and now - self._head_since > HEAD_SECONDS:
-                self._refuse(TooSlow()) if self._unread else self.transport.close()
+                self._refuse(TooSlow()) if self._has_begun else self.transport.close()
         elif self._awaits_body() and now - self._heard > BODY_SECONDS:
             self._refuse(TooSlow())
 

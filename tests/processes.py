@@ -55,6 +55,15 @@ class Service:
         """The lines of the log that are finished."""
         return [json.loads(line) for line in self.log.splitlines(keepends=True) if line.endswith("\n")]
 
+    def wait_for_records(self, count: int = 1, **fields: object) -> list[dict[str, Any]]:
+        """Those with these fields, once there are that many."""
+
+        def found() -> list[dict[str, Any]]:
+            return [record for record in self.records if fields.items() <= record.items()]
+
+        until(lambda: len(found()) >= count, f"a line of the log with {fields}")
+        return found()
+
     def workers(self) -> list[psutil.Process]:
         """The processes that serve behind the first one; none where it serves itself."""
         if self.process.poll() is None:

@@ -1,0 +1,165 @@
+"""What a client may send before it is a request, and how long it may take: on a real connection to a real server."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.processes import SECONDS, Service, running
+
+BODY = b'{"name": "Ananya", "department": "CSE", "cgpa": 8.9}'
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder: Path = tmp_path_factory.mktemp("protocol")
+    with running(f"sqlite:///{folder}/registrar.sqlite3") as service:
+        yield service
+
+
+def connect(service: Service) -> socket.socket:
+    address, port = service.url.removeprefix("http://").split(":")
+    return socket.create_connection((address, int(port)), timeout=SECONDS)
+
+
+def answer(connection: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    received = b""
+    try:
+        while chunk := connection.recv(65536):
+            received += chunk
+    except ConnectionResetError:  # it did not wait for all that was sent
+        pass
+    return received
+
+
+def say(service: Service, *pieces: bytes) -> bytes:
+    with connect(service) as connection:
+        for piece in pieces:
+            try:
+                connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                break
+        return answer(connection)
+
+
+def refused(received: bytes, status: int, slug: str) -> None:
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status), received
+    headers = dict(re.findall(rb"(?m)^([\w-]+): (.*?)\r?$", head))
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert b"default-src 'none'" in headers[b"content-security-policy"]
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert problem["type"] == f"/problems/{slug}"
+
+
+class TestMalformed:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+            b"GET\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET /students HTTP/1.1\r\nHost localhost\r\n\r\n",
+            b"GET /stud\xc3\xa9nts HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"POST /students HTTP/1.1\r\nHost: localhost\r\nContent-Length: many\r\n\r\n",
+            b"POST /students HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+            b"POST /students HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        ],
+    )
+    def test_requests_are_answered_with_a_problem(self, service: Service, data: bytes) -> None:
+        refused(say(service, data), 400, "malformed")
+
+    def test_chunks_are_answered_with_a_problem(self, service: Service) -> None:
+        head = b"POST /students HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+        refused(say(service, head + b"Content-Type: application/json\r\n\r\nnonsense\r\n"), 400, "malformed")
+
+    def test_bodies_that_break_off_are_no_errors_of_ours(self, service: Service) -> None:
+        with connect(service) as connection:
+            connection.sendall(_head(b"content-length: 100\r\nx-request-id: breaks-off\r\n") + BODY)
+            connection.shutdown(socket.SHUT_WR)
+        records = service.wait_for_records(request_id="breaks-off")
+        assert [(record["level"], record["status"]) for record in records] == [("info", 400)]
+
+    def test_two_hosts_are_one_too_many(self, service: Service) -> None:
+        received = say(
+            service, b"GET /students HTTP/1.1\r\nHost: localhost\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        )
+        refused(received, 400, "malformed")
+
+    def test_an_upgrade_to_another_protocol_is_not_offered(self, service: Service) -> None:
+        received = say(
+            service,
+            b"GET /students HTTP/1.1\r\nHost: localhost\r\nConnection: close, upgrade\r\nUpgrade: websocket\r\n\r\n",
+        )
+        assert received.startswith(b"HTTP/1.1 200 ")
+
+
+class TestLargeHeads:
+    @pytest.mark.parametrize(
+        ("beginning", "more"),
+        [
+            (b"GET /students HTTP/1.1\r\nHost: localhost\r\nX-Long: ", b"a" * 65536),
+            (b"GET /students HTTP/1.1\r\nHost: localhost\r\n", b"X-Many: more\r\n" * 5000),
+            (b"GET /", b"a" * 65536),
+            (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Trailer: ", b"a" * 65536),
+        ],
+        ids=["header", "headers", "path", "trailer"],
+    )
+    def test_are_read_to_a_bound(self, service: Service, beginning: bytes, more: bytes) -> None:
+        received = say(service, beginning, *[more] * 200)
+        if received:  # whoever goes on sending may lose the answer with the connection
+            assert re.match(rb"HTTP/1.1 (400|405|431) ", received)
+        assert say(service, b"GET /health/live HTTP/1.0\r\nHost: localhost\r\n\r\n").endswith(b'{"status":"ok"}')
+
+    def test_are_answered_with_a_problem(self, service: Service) -> None:
+        received = say(service, b"GET /students HTTP/1.1\r\nHost: localhost\r\nX-Long: ", b"a" * 65536)
+        refused(received, 431, "headers-too-large")
+
+
+class TestSlowness:
+    def test_of_heads_and_silent_connections_ends(self, service: Service) -> None:
+        """All at once, because each takes the time that clients are given."""
+
+        def trickle() -> bytes:
+            with connect(service) as connection:
+                connection.sendall(b"GET /students HTTP/1.1\r\nHost: loc")
+                return answer(connection)
+
+        def second() -> bytes:
+            with connect(service) as connection:
+                connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\nGET /students")
+                return answer(connection)
+
+        with ThreadPoolExecutor() as threads:
+            silent, first, later = threads.submit(say, service), threads.submit(trickle), threads.submit(second)
+            assert silent.result() == b""
+            refused(first.result(), 408, "too-slow")
+            ok, _, rest = later.result().partition(b'{"status":"ok"}')
+            assert ok.startswith(b"HTTP/1.1 200 ")
+            refused(rest, 408, "too-slow")
+
+
+class TestKeepAlive:
+    def test_takes_one_request_after_another(self, service: Service) -> None:
+        once = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        last = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        assert say(service, once + once + last).count(b'{"status":"ok"}') == 3
+
+    def test_goes_on_after_a_body_that_nobody_read(self, service: Service) -> None:
+        post = _head(b"content-length: %d\r\naccept: text/html\r\n" % len(BODY)) + BODY
+        last = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        received = say(service, post + last)
+        assert received.startswith(b"HTTP/1.1 406 ")
+        assert received.endswith(b'{"status":"ok"}')
+
+
+def _head(fields: bytes) -> bytes:
+    return b"POST /students HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" + fields + b"\r\n"
