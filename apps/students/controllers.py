@@ -29,7 +29,8 @@ MOST_BATCH = 8 * 1024 * 1024
 
 CSV_EXAMPLE = "id,name,department,cgpa,created_at,updated_at\n"
 CSV_EXAMPLE += "1,Ananya,CSE,8.9,2026-01-31T09:30:00.123456Z,2026-01-31T09:30:00.123456Z\n"
-JSON_LINES_EXAMPLE = '{"name":"Ananya","department":"CSE","cgpa":8.9}\n'
+JSON_LINES_EXAMPLE = '{"id":1,"name":"Ananya","department":"CSE","cgpa":8.9,'
+JSON_LINES_EXAMPLE += '"created_at":"2026-01-31T09:30:00.123456Z","updated_at":"2026-01-31T09:30:00.123456Z"}\n'
 
 StudentId = Annotated[int, PathParameter(description="The student's id.", schema_extra={"minimum": 1})]
 

@@ -98,11 +98,25 @@ class StudentPage(Struct, omit_defaults=True):
     """Some students, and where the next ones are."""
 
     items: Annotated[list[Student], Meta(max_length=100)]
-    next_cursor: Annotated[str, Meta(description="For `cursor` of the next page; absent on the last.")] | UnsetType = (
-        UNSET
-    )
+    next_cursor: (
+        Annotated[
+            str,
+            Meta(
+                description="For `cursor` of the next page; absent on the last.",
+                examples=["Cq0YkqcY2fTqZJLECAYYVhp3Kjakc2lkGA"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
     total: (
-        Annotated[int, Meta(ge=0, description="All students that the filters let through; with `count=true` only.")]
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                description="All students that the filters let through; with `count=true` only.",
+                examples=[20000],
+            ),
+        ]
         | UnsetType
     ) = UNSET
 
@@ -120,13 +134,18 @@ class DepartmentStatistics(Struct):
     """The grades of one department's students."""
 
     department: Department
-    count: Annotated[int, Meta(ge=1, description="Students.")]
-    mean: Annotated[float, Meta(ge=0, le=10, description="Mean of their cgpa, correctly rounded.")]
+    count: Annotated[int, Meta(ge=1, description="Students.", examples=[3])]
+    mean: Annotated[float, Meta(ge=0, le=10, description="Mean of their cgpa, correctly rounded.", examples=[8.9])]
     min: Cgpa
     max: Cgpa
     histogram: Annotated[
         list[Count],
-        Meta(min_length=10, max_length=10, description="How many have a cgpa of 0 to 1, 1 to 2 ... 9 to 10."),
+        Meta(
+            min_length=10,
+            max_length=10,
+            description="How many have a cgpa of 0 to 1, 1 to 2 ... 9 to 10.",
+            examples=[[0, 0, 0, 0, 0, 0, 0, 0, 3, 0]],
+        ),
     ]
 
 

@@ -30,7 +30,7 @@ class RecordFault(msgspec.Struct, frozen=True):
 
     line: Annotated[int, Meta(ge=1, description="The first line of the record; the header of a CSV is line 1.")]
     pointer: Annotated[str, Meta(description="JSON pointer to the field, empty for the whole.", examples=["/cgpa"])]
-    detail: Annotated[str, Meta(description="What is wrong with it.")]
+    detail: Annotated[str, Meta(description="What is wrong with it.", examples=["must be at most 10"])]
 
 
 class Batch(msgspec.Struct, Generic[T]):
