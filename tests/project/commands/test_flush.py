@@ -1,0 +1,70 @@
+"""`manage.py flush`."""
+
+import re
+
+import pytest
+
+from tests.project.commands.conftest import Manage
+
+CREATE = """
+from apps.students.schemas import StudentCreate
+for name in ("Ananya", "Bilal", "Chen"):
+    student = await database.write(StudentService, lambda students: students.create(StudentCreate(name, "CSE", 8.9)))
+print(student.id)
+"""
+COUNT = "print(await database.read(StudentService, lambda students: students.repository.count_where({})))"
+
+
+def created(manage: Manage) -> int:
+    """The id of the last one of three."""
+    return int(manage("shell", "-c", CREATE).stdout)
+
+
+def count(manage: Manage) -> int:
+    return int(manage("shell", "-c", COUNT).stdout)
+
+
+class TestFlush:
+    def test_deletes_every_row_and_gives_out_no_id_again(self, manage_everywhere: Manage) -> None:
+        manage_everywhere("migrate")
+        last = created(manage_everywhere)
+        result = manage_everywhere("flush", input="y\n")
+        assert result.exit_code == 0
+        assert "Deleted 3 of students\n" in result.stdout
+        assert count(manage_everywhere) == 0
+        assert created(manage_everywhere) == last + 3
+
+    @pytest.mark.parametrize("answer", ["n\n", "\n", "perhaps\nn\n"])
+    def test_deletes_nothing_without_a_yes(self, manage: Manage, answer: str) -> None:
+        manage("migrate")
+        created(manage)
+        result = manage("flush", input=answer)
+        assert result.exit_code == 1
+        assert result.stderr.endswith("Error: Nothing was deleted.\n")
+        assert count(manage) == 3
+
+    def test_deletes_nothing_where_nobody_can_answer(self, manage: Manage) -> None:
+        manage("migrate")
+        created(manage)
+        assert manage("flush", input="").exit_code == 1
+        assert count(manage) == 3
+
+    def test_does_not_ask_with_noinput(self, manage: Manage) -> None:
+        manage("migrate")
+        created(manage)
+        result = manage("flush", "--noinput")
+        assert result.exit_code == 0
+        assert "?" not in result.stdout
+        assert count(manage) == 0
+
+    def test_says_which_database_without_its_password(self, manage_everywhere: Manage, database_url: str) -> None:
+        manage_everywhere("migrate")
+        asked = manage_everywhere("flush", input="n\n").stdout
+        password = re.search(r":([^/:@]+)@", database_url)
+        assert database_url.rpartition("/")[2] in asked
+        assert password is None or password[1] not in asked
+
+    def test_refuses_a_database_without_its_tables(self, manage: Manage) -> None:
+        result = manage("flush", "--noinput")
+        assert result.exit_code == 1
+        assert "`python manage.py migrate` first" in result.stderr
