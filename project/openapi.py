@@ -350,7 +350,7 @@ def _kinds(operation: Described) -> Iterator[type[Problem]]:
 def _example_of_problem(operation: Described, kind: type[Problem]) -> Json:
     errors = []
     if kind is problems.BadQuery:
-        errors = [problems.FieldError("/page", "is not a known field")]
+        errors = [problems.FieldError("/page", "is not known here")]
     elif kind is problems.InvalidBody:
         schema = _resolved(operation.content["requestBody"]["content"]["application/json"]["schema"], operation)
         place, fields = ("", schema) if "properties" in schema else ("/0", _resolved(schema["items"], operation))
