@@ -1,5 +1,6 @@
 """Strict bodies: JSON in UTF-8 that is exactly what a struct says, or a problem that names every field that is not."""
 
+import datetime as dt
 import json
 from functools import cache
 from typing import Any, Generic, TypeVar, cast
@@ -42,7 +43,7 @@ def decode(body: bytes, shape: Any) -> Any:
     """The body as that type, a struct or a list of structs. Raises Malformed or InvalidBody."""
     try:
         value = _decoder(shape).decode(body)
-        if body.count(b":") > _least_names(value) and (found := faults(_document(body), shape)):
+        if _may_repeat(body, value) and (found := faults(_document(body), shape)):
             raise InvalidBody(errors=found)
     except msgspec.ValidationError as error:
         raise InvalidBody(errors=faults(_document(body), shape) or [in_words(error, shape)]) from error
@@ -56,14 +57,35 @@ def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(shape)
 
 
-def _least_names(value: Any) -> int:
-    """How many names a document has at least that becomes this value: with no more colons than that it repeats none.
+def _may_repeat(body: bytes, value: Any) -> bool:
+    """Whether the document that became this value may hold a name more than once: each name has its colon.
 
     msgspec takes the last of a repeated name, as most do; which one was meant is not for us to guess.
     """
+    colons = body.count(b":")
+    return colons > _least_names(value) and (b"\\u003" in body or colons > _least_colons(value))
+
+
+def _least_names(value: Any) -> int:
+    """How many names a document has at least that becomes this value, those in inner objects aside."""
     if isinstance(value, list):
         return sum(map(_least_names, value))
     return sum(getattr(value, name) is not default for name, default in _defaults(value.__class__))
+
+
+def _least_colons(value: Any) -> int:
+    """How many colons such a document has at least, where none is written as an escape: texts and times have some."""
+    match value:
+        case str():
+            return value.count(":")
+        case dt.datetime():
+            return 2
+        case list():
+            return sum(map(_least_colons, value))
+        case msgspec.Struct():
+            given = [(getattr(value, name), default) for name, default in _defaults(value.__class__)]
+            return sum(1 + _least_colons(each) for each, default in given if each is not default)
+    return 0
 
 
 @cache
