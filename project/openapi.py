@@ -28,6 +28,7 @@ from litestar.openapi.spec import (
     Operation,
     RequestBody,
     Schema,
+    SecurityRequirement,
     Tag,
 )
 from litestar.openapi.spec.enums import OpenAPIType
@@ -62,6 +63,9 @@ once.
 that follows.
 """
 
+SECURITY: list[SecurityRequirement] = []
+"""What is asked of callers where a handler does not say otherwise: nothing, as there are no accounts."""
+
 REFERENCE = "#/components/schemas/{name}"
 END_OF_TEXT = r"$(?![\s\S])"
 MOST_INT32 = 2**31 - 1
@@ -75,7 +79,7 @@ def config(controllers: Sequence[type[Controller]]) -> OpenAPIConfig:
         description=_in_lines(DESCRIPTION),
         contact=Contact(name=TITLE),
         license=License(name="MIT", identifier="MIT"),
-        security=[],
+        security=SECURITY,
         tags=[
             Tag(name=tag, description=_in_lines(cleandoc(controller.__doc__ or tag.capitalize())))
             for controller in controllers
@@ -433,6 +437,15 @@ def name_texts(document: Json) -> None:
             schema.setdefault("type", "string")
 
 
+def name_orders(document: Json) -> None:
+    """A name for each way to sort: Python made members called `VALUE_0` of those that start with `-`."""
+    for schema in _schemas(document):
+        words = schema.get("enum", ())
+        if any(str(word).startswith("-") for word in words):
+            names = [f"{word[1:]}_descending" if word.startswith("-") else word for word in words]
+            schema["x-enum-varnames"] = [name.upper() for name in names]
+
+
 def mend_patterns(document: Json) -> None:
     r"""The end of a text for every language: `\Z` was the letter Z elsewhere, while `$` lets a line break in here."""
     for schema in _schemas(document):
@@ -513,6 +526,7 @@ DOCUMENT_MENDS: Sequence[Callable[[Json], None]] = (
     drop_noise,
     name_numbers,
     name_texts,
+    name_orders,
     mend_patterns,
     rename_problem,
     sort,

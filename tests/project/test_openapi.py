@@ -159,6 +159,7 @@ class CoursePage(msgspec.Struct):
 class CourseQuery(msgspec.Struct, forbid_unknown_fields=True):
     level: Annotated[tuple[Literal["basic", "advanced"], ...], Meta(description="Only these.")] = ()
     points_min: Annotated[Points, Meta(description="Only from this on.")] | UnsetType = UNSET
+    sort: Annotated[Literal["title", "-title"], Meta(description="The order.")] = "title"
     limit: Annotated[int, Meta(ge=1, le=100, description="How many at most.")] = 20
     cursor: Annotated[str, Meta(description="Where to go on.")] | UnsetType = UNSET
 
@@ -272,7 +273,7 @@ class TestAppOfOthers:
     def test_has_the_fields_of_a_query_as_parameters(self, described: Json) -> None:
         parameters = named(described, "listCourses")["parameters"]
         by_name = {parameter["name"]: parameter for parameter in parameters}
-        assert list(by_name) == ["level", "points_min", "limit", "cursor"]
+        assert list(by_name) == ["level", "points_min", "sort", "limit", "cursor"]
         assert by_name["level"] == {
             "name": "level",
             "in": "query",
@@ -285,6 +286,12 @@ class TestAppOfOthers:
         assert by_name["limit"]["schema"] == {
             "type": "integer", "minimum": 1, "maximum": 100, "default": 20, "format": "int32"
         }  # fmt: skip
+        assert by_name["sort"]["schema"] == {
+            "type": "string",
+            "enum": ["-title", "title"],
+            "x-enum-varnames": ["TITLE_DESCENDING", "TITLE"],
+            "default": "title",
+        }
         assert by_name["points_min"]["schema"]["minimum"] == 0
         assert "default" not in by_name["points_min"]["schema"]
 
