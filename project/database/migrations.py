@@ -5,11 +5,8 @@ its own, one at a time whoever runs them. Errors are DatabaseErrors.
 """
 
 import contextlib
-import importlib.util
 import io
 import re
-import subprocess
-import sys
 import tempfile
 import traceback
 from argparse import Namespace
@@ -30,6 +27,7 @@ from sqlalchemy.engine import make_url
 from project.database import Database
 from project.database.dialects import Dialect
 from project.database.errors import DatabaseError
+from project.formatting import tidy
 from project.settings import BASE_DIR, DEFAULT_DATABASE_URL, Settings
 
 FOLDER = BASE_DIR / "migrations"
@@ -149,7 +147,7 @@ async def write(metadata: sa.MetaData, name: str | None = None) -> Path | None:
         if not differences:
             return None
         path = await connection.run_sync(_write, metadata, name or differences[0])
-    _format(path)
+    tidy([path])
     return path
 
 
@@ -328,13 +326,6 @@ def _write(connection: sa.Connection, metadata: sa.MetaData, name: str) -> Path:
         )
     assert isinstance(script, Script)
     return Path(script.path)
-
-
-def _format(path: Path) -> None:
-    """As the project is formatted, where its development tools are installed."""
-    if importlib.util.find_spec("ruff") is not None:
-        for arguments in (["check", "--select", "I", "--fix"], ["format"]):
-            subprocess.run([sys.executable, "-m", "ruff", *arguments, "-q", path], cwd=BASE_DIR, check=False)  # noqa: S603
 
 
 @contextlib.asynccontextmanager
