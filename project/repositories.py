@@ -1,8 +1,8 @@
 """The repository that every app's repository extends: advanced-alchemy's, with the hot path executed by the driver."""
 
 import datetime as dt
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from functools import cache
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy.orm import class_mapper
 
 from project.database import dialects
+from project.database.dialects import Ordering
 from project.database.sessions import Session
 from project.database.statements import Row, Statement
 from project.models import Record
@@ -18,6 +19,8 @@ from project.models import Record
 M = TypeVar("M", bound=Record)
 
 MOST_ID = 2**63 - 1
+STATEMENTS = 1024
+"""How many of the statements are kept whose text depends on what clients ask for."""
 MICROSECOND = dt.timedelta(microseconds=1)
 
 
@@ -112,7 +115,8 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         """
         dialect = self.session.bind.dialect.name  # type: ignore[union-attr]
         statement = _select_page(type(self), columns, _shape(filters), sort, position is not None, dialect)
-        place = {} if position is None else {f"position_{i}": value for i, value in enumerate(position)}
+        names = (sort.removeprefix("-"), "id") if len(position or ()) > 1 else ("id",)
+        place = {} if position is None else {f"position_{n}": v for n, v in zip(names, position, strict=True)}
         return await self.session.rows(statement, page_limit=limit, **_flat(filters), **place)
 
     async def count_where(self, filters: Mapping[str, Any]) -> int:
@@ -220,25 +224,32 @@ def _conditions(repository: type[Repository[Any]], shape: Iterable[tuple[str, in
     return conditions
 
 
-def _ordering(model: type[Record], sort: str) -> tuple[list[sa.ColumnElement[Any]], bool]:
-    name = sort.removeprefix("-")
-    columns = model.__table__.c
-    return [columns[name]] if name == "id" else [columns[name], columns.id], sort.startswith("-")
-
-
-def _sorted_select(
-    repository: type[Repository[Any]], columns: tuple[str, ...], shape: Iterable[tuple[str, int]], sort: str
-) -> sa.Select[Any]:
+def _ordering(repository: type[Repository[Any]], shape: Iterable[tuple[str, int]], sort: str) -> Ordering:
+    """By the sort column and the id, but for a column that a filter holds to one value: it orders nothing."""
     table = repository.model_type.__table__
-    order, descending = _ordering(repository.model_type, sort)
-    return (
-        sa.select(*(table.c[name] for name in columns))
-        .where(*_conditions(repository, shape))
-        .order_by(*(column.desc() if descending else column.asc() for column in order))
-    )
+    conditions = _conditions(repository, shape)
+    held = {name for condition in conditions if (name := _held_to_one_value(condition)) is not None}
+    names = dict.fromkeys((sort.removeprefix("-"), "id"))
+    columns = [table.c[name] for name in names if name not in held]
+    index = None
+    if len(held) == len(conditions):
+        wanted = [column.key for column in columns]
+        index = next((index.name for index in table.indexes if _has_order(index, held, wanted)), None)
+    return Ordering(columns, sort.startswith("-"), index)
 
 
-@cache
+def _held_to_one_value(condition: sa.ColumnElement[bool]) -> str | None:
+    if isinstance(condition, sa.BinaryExpression) and condition.operator is sa.sql.operators.eq:
+        return condition.left.key
+    return None
+
+
+def _has_order(index: sa.Index, held: Set[str], order: Sequence[str]) -> bool:
+    keys = [column.key for column in index.columns]
+    return set(keys[: -len(order)]) == held and keys[-len(order) :] == order
+
+
+@lru_cache(STATEMENTS)
 def _select_page(
     repository: type[Repository[Any]],
     columns: tuple[str, ...],
@@ -247,28 +258,32 @@ def _select_page(
     has_position: bool,
     dialect: str,
 ) -> Statement:
-    select = _sorted_select(repository, columns, shape, sort)
+    table = repository.model_type.__table__
+    ordering = _ordering(repository, shape, sort)
+    select = sa.select(*(table.c[name] for name in columns)).where(*_conditions(repository, shape))
+    position = None
     if has_position:
-        order, descending = _ordering(repository.model_type, sort)
-        place = [sa.bindparam(f"position_{index}", type_=column.type) for index, column in enumerate(order)]
-        select = select.where(dialects.named(dialect).after(order, place, descending))
-    return Statement(select.limit(sa.bindparam("page_limit", type_=sa.Integer)), times_as_text=True)
+        position = [sa.bindparam(f"position_{column.key}", type_=column.type) for column in ordering.columns]
+    limit = sa.bindparam("page_limit", type_=sa.Integer())
+    return Statement(dialects.named(dialect).page(select, ordering, position, limit), times_as_text=True)
 
 
-@cache
+@lru_cache(STATEMENTS)
 def _select_all(
     repository: type[Repository[Any]], columns: tuple[str, ...], shape: tuple[tuple[str, int], ...], sort: str
 ) -> Statement:
-    return Statement(_sorted_select(repository, columns, shape, sort), times_as_text=True)
+    table = repository.model_type.__table__
+    select = sa.select(*(table.c[name] for name in columns)).where(*_conditions(repository, shape))
+    return Statement(_ordering(repository, shape, sort).sort(select), times_as_text=True)
 
 
-@cache
+@lru_cache(STATEMENTS)
 def _count(repository: type[Repository[Any]], shape: tuple[tuple[str, int], ...]) -> Statement:
     count = sa.select(sa.func.count()).select_from(repository.model_type.__table__)
     return Statement(count.where(*_conditions(repository, shape)))
 
 
-@cache
+@lru_cache(STATEMENTS)
 def _count_by(
     repository: type[Repository[Any]], names: tuple[str, ...], shape: tuple[tuple[str, int], ...]
 ) -> Statement:

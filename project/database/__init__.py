@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from project.database import dialects
@@ -53,7 +53,7 @@ class Database:
         return self._backend.engine
 
     async def read(self, service: type[S], work: Work[S, T]) -> T:
-        """Run `work` with a service of that type; each statement stands for itself and has the time budget of a request."""
+        """Run `work` with a service of that type; each statement stands for itself and has a request's time budget."""
         return await self._persist(lambda: self._backend.read(service, work))
 
     async def snapshot(self, service: type[S], work: Work[S, T], *, limited: bool = False) -> T:
@@ -85,13 +85,24 @@ class Database:
             async with self.engine.connect() as connection:
                 yield connection
         except Exception as error:
-            meaning = self.dialect.classify(error)
+            meaning = self._meaning(error)
             if meaning is None:
                 raise
             raise meaning from error
 
     async def close(self) -> None:
         await self._backend.close()
+
+    def _meaning(self, error: Exception) -> DatabaseError | None:
+        """None for an error that is not the database's."""
+        if isinstance(error, DatabaseError):
+            return error
+        if isinstance(error, StatementError) and isinstance(error.orig, DatabaseError):
+            return error.orig  # of a column type of ours
+        meaning = self.dialect.classify(error)
+        if meaning is not None:
+            meaning.__cause__ = error
+        return meaning
 
     async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         deadline = time.monotonic() + RETRY_SECONDS
@@ -100,14 +111,10 @@ class Database:
         while True:
             try:
                 return await attempt()
-            except DatabaseError as error:
-                failure = error
             except Exception as error:
-                meaning = self.dialect.classify(error)
-                if meaning is None:
+                failure = self._meaning(error)
+                if failure is None:
                     raise
-                meaning.__cause__ = error
-                failure = meaning
             if not isinstance(failure, Transient):
                 raise failure
             if isinstance(failure, Lost):

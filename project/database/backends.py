@@ -24,7 +24,7 @@ GROUP = 64
 
 
 class Backend(Protocol):
-    """An opened database. Errors are the driver's or SQLAlchemy's own, or DatabaseError where waiting came to an end."""
+    """An opened database. Errors are the driver's or SQLAlchemy's own, or DatabaseErrors."""
 
     engine: AsyncEngine
     """For migrations and inspection; units of work do not need it."""
@@ -132,9 +132,9 @@ def _give_up(session: Session, error: BaseException) -> NoReturn:
 class GroupCommit:
     """One writer that commits what has queued up in one transaction, each unit of work in a savepoint of its own.
 
-    A unit that fails is rolled back alone; nobody is answered before the commit. While one group is being committed the
-    next one gathers: the slower the disk, the larger the groups. A unit whose caller has gone away is left out if it has
-    not been begun, and else committed like any other.
+    A unit that fails is rolled back alone; nobody is answered before the commit. While one group is being committed
+    the next one gathers: the slower the disk, the larger the groups. A unit whose caller has gone away is left out if
+    it has not been begun, and else committed like any other.
     """
 
     def __init__(self, connect: Callable[[], Awaitable[Session]], is_locked: Callable[[BaseException], bool]) -> None:

@@ -44,7 +44,7 @@ class Session(AsyncSession):
         return await self.held.execute(compiled.sql, compiled.parameters(values))
 
     async def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], **same: Any) -> None:
-        """Execute a statement once for each row of values, with those that are the same for all, the driver's fastest way."""
+        """Execute a statement once for each row of values and those that are the same for all: the fastest way."""
         compiled = statement.compiled(self._dialect)
         await self.held.execute_many(compiled.sql, compiled.parameters_of(rows, same))
 

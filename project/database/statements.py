@@ -1,7 +1,7 @@
 """Statements written in SQLAlchemy's expression language, compiled once a dialect, then executed by the driver itself.
 
-Compiling a statement and SQLAlchemy's result machinery cost several times what a point read costs in the driver; a service
-that answers thousands of them a second should pay for neither twice.
+Compiling a statement and SQLAlchemy's result machinery cost several times what a point read costs in the driver; a
+service that answers thousands of them a second should pay for neither twice.
 """
 
 import operator

@@ -8,10 +8,14 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from project.database import dialects
+from project.database.errors import Invalid
 
 
 class Text(TypeDecorator[str]):
-    """Up to `length` characters, compared and ordered by code point: case, accents and trailing blanks count."""
+    """Up to `length` characters, compared and ordered by code point: case, accents and trailing blanks count.
+
+    Raises Invalid for the two things that some databases hold and others do not: NUL, and half of a surrogate pair.
+    """
 
     impl = sa.String
     cache_ok = True
@@ -21,7 +25,19 @@ class Text(TypeDecorator[str]):
         self.length = length
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(dialects.named(dialect.name).text(self.length))
+        ours = dialects.all_dialects().get(dialect.name)
+        return dialect.type_descriptor(ours.text(self.length) if ours else self.impl_instance)
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is not None:
+            if "\0" in value:
+                raise Invalid("Text cannot hold the character NUL.")
+            if not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError:
+                    raise Invalid("Text cannot hold half of a surrogate pair.") from None
+        return value
 
 
 class Blob(TypeDecorator[bytes]):
@@ -31,7 +47,8 @@ class Blob(TypeDecorator[bytes]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(dialects.named(dialect.name).blob())
+        ours = dialects.all_dialects().get(dialect.name)
+        return dialect.type_descriptor(ours.blob() if ours else self.impl_instance)
 
 
 class Timestamp(TypeDecorator[dt.datetime]):
@@ -48,7 +65,8 @@ class Timestamp(TypeDecorator[dt.datetime]):
         return "Timestamp()"
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(dialects.named(dialect.name).timestamp())
+        ours = dialects.all_dialects().get(dialect.name)
+        return dialect.type_descriptor(ours.timestamp() if ours else self.impl_instance)
 
     def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
         if value is None:

@@ -3,12 +3,13 @@
 import datetime as dt
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import BindParameter, Column, ColumnElement, Executable, Select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
@@ -16,6 +17,42 @@ from sqlalchemy.types import TypeEngine
 if TYPE_CHECKING:
     from project.database.backends import Backend
     from project.database.errors import DatabaseError
+    from project.database.statements import Row
+
+
+class Ordering(NamedTuple):
+    """The order of a list: by `columns`, all of them turned round where `descending`."""
+
+    columns: Sequence[ColumnElement[Any]]
+    descending: bool
+    index_name: str | None
+    """Of an index that has exactly the rows of the list, in that order."""
+
+    def sort(self, select: Select[Any]) -> Select[Any]:
+        return select.order_by(*(column.desc() if self.descending else column.asc() for column in self.columns))
+
+    def beyond(self, place: int, position: "Sequence[ColumnElement[Any]]") -> ColumnElement[bool]:
+        """The condition that a row's value in that column is further on."""
+        column, bound = self.columns[place], position[place]
+        return column < bound if self.descending else column > bound
+
+
+Position = Sequence[ColumnElement[Any]] | None
+"""A value for each column of an order: those of the row after which to start. None starts at the beginning."""
+
+
+class DatabaseFile(Protocol):
+    """A database that somebody made elsewhere. Raises DatabaseError."""
+
+    def columns(self) -> dict[str, list[str]]:
+        """The names of each table's columns."""
+        ...
+
+    def rows(self, table: str, columns: Sequence[str]) -> "Iterator[Row]":
+        """In order of the first column. Text that is not UTF-8 comes as bytes."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Dialect(Protocol):
@@ -45,13 +82,18 @@ class Dialect(Protocol):
     """From a normalised URL, the connections to keep, and the seconds that a read may take."""
     classify: "Callable[[BaseException], DatabaseError | None]"
     """What a driver's error, or SQLAlchemy's around it, means; None for one that is not the database's."""
-    after: Callable[[Sequence[ColumnElement[Any]], Sequence[ColumnElement[Any]], bool], ColumnElement[bool]]
-    """The condition that a row comes after the given values in the order of the columns, written as this database's
-    planner serves it from an index; the flag says descending."""
+    page: "Callable[[Select[Any], Ordering, Position, BindParameter[int]], Executable]"
+    """The first rows of a select, at most as many as the last parameter says, in an order and from a position on; at a
+    price that does not grow with what stands before them, where an index has that order."""
     shell: Callable[[URL], tuple[list[str], dict[str, str]]]
     """The command line and extra environment of the database's own client."""
     client_package: str
     """What brings that client, for who lacks it."""
+    after_given_ids: Callable[[Column[Any]], Executable | None]
+    """For the column of a table's ids, the statement after which new ones are higher than those that came with their
+    rows; None where that goes without saying."""
+    open_file: "Callable[[Path], DatabaseFile | None]"
+    """Someone else's database in a file, to be read and left as it is; None for a file that is none of this kind."""
     ddl_rolls_back: bool
     """Whether a migration that fails leaves nothing behind."""
     migrating: Callable[[AsyncConnection], AbstractAsyncContextManager[None]]
@@ -64,7 +106,7 @@ class Dialect(Protocol):
 @cache
 def all_dialects() -> dict[str, Dialect]:
     modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
-    return {module.name: module for module in modules}  # type: ignore[misc]
+    return {module.name: module for module in modules}
 
 
 @cache

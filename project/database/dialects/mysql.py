@@ -6,6 +6,7 @@ import logging
 import shutil
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import asyncmy
@@ -23,6 +24,7 @@ from sqlalchemy.types import TypeEngine
 from project.database import errors
 from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
 from project.database.connections import watch_silence
+from project.database.dialects import Ordering, Position
 from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
@@ -42,6 +44,8 @@ STATEMENTS = 100
 """How many statements a connection keeps prepared: a server has room for 16,382 of all connections."""
 LONGEST_VARCHAR = 4000
 """Characters up to which text is kept in the row, of which a row holds 65,535 bytes."""
+LONGEST_NAME = 64
+"""Characters of an identifier: names that are longer were cut when they were created."""
 SENDING_SECONDS = 600
 """How long the server waits for a client of a snapshot who does not take the rows it asked for."""
 INSERT_BYTES = 1_000_000
@@ -149,6 +153,14 @@ def _tls(query: dict[str, str]) -> ssl.SSLContext | None:
     return context
 
 
+def after_given_ids(column: sa.Column[Any]) -> None:
+    """AUTO_INCREMENT goes on from the highest id, whoever gave it."""
+
+
+def open_file(path: Path) -> None:
+    return None
+
+
 def shell(url: URL) -> tuple[list[str], dict[str, str]]:
     program = "mariadb" if shutil.which("mariadb") or not shutil.which("mysql") else "mysql"
     options = {"host": url.host, "port": url.port, "user": url.username, "socket": url.query.get("unix_socket")}
@@ -170,9 +182,9 @@ async def hazards(connection: AsyncConnection) -> list[str]:
     value = {row[0]: str(row[1]).upper() for row in rows}
     found = []
     if value["innodb_flush_log_at_trx_commit"] != "1":
-        found.append("innodb_flush_log_at_trx_commit is not 1: a crash can lose writes that were answered. Set it to 1.")
+        found.append("innodb_flush_log_at_trx_commit is not 1: a crash can lose writes that were answered. Set it so.")
     if value["log_bin"] == "ON" and value["sync_binlog"] != "1":
-        found.append("sync_binlog is not 1: after a crash the replicas can lack writes that were answered. Set it to 1.")
+        found.append("sync_binlog is not 1: after a crash replicas can lack writes that were answered. Set it so.")
     if value["innodb_doublewrite"] in ("OFF", "0"):
         found.append("innodb_doublewrite is off: a power cut can destroy the whole database. Turn it on.")
     return found
@@ -193,15 +205,22 @@ async def migrating(connection: AsyncConnection) -> AsyncIterator[None]:
             await connection.exec_driver_sql(f"SELECT RELEASE_LOCK({lock})")
 
 
-def after(
-    columns: Sequence[sa.ColumnElement[Any]], values: Sequence[sa.ColumnElement[Any]], descending: bool
-) -> sa.ColumnElement[bool]:
-    """Written out, since neither MariaDB nor MySQL finds the place of a row value in an index."""
-    first, bound = columns[0], values[0]
-    further = first < bound if descending else first > bound
-    if len(columns) == 1:
-        return further
-    return sa.or_(further, sa.and_(first == bound, after(columns[1:], values[1:], descending)))
+def page(
+    select: sa.Select[Any], ordering: Ordering, position: Position, limit: sa.BindParameter[int]
+) -> sa.Select[Any]:
+    """Written out, since neither MariaDB nor MySQL finds the place of a row value in an index; and with the index
+    named, since they prefer those on which they compare for equality alone.
+    """
+    if position is not None:
+        alternatives = []
+        for place in range(len(position)):
+            same = [column == bound for column, bound in zip(ordering.columns[:place], position[:place], strict=True)]
+            alternatives.append(sa.and_(*same, ordering.beyond(place, position)))
+        select = select.where(sa.or_(*alternatives))
+    if ordering.index_name is not None and len(ordering.index_name) <= LONGEST_NAME:
+        column: Any = ordering.columns[0]
+        select = select.with_hint(column.table, f"FORCE INDEX ({ordering.index_name})", name)
+    return ordering.sort(select).limit(limit)
 
 
 def create_backend(url: URL, pool_size: int, statement_timeout: float) -> "MySQLBackend":
@@ -215,7 +234,7 @@ class MySQLBackend(PooledReads):
     def __init__(self, url: URL, pool_size: int, statement_timeout: float) -> None:
         options = {option: str(value) for option, value in url.query.items()}
         connect_seconds = float(options.get("connect_timeout", CONNECT_SECONDS))
-        self._connect_args = {
+        self._connect_args: dict[str, Any] = {
             "connect_timeout": connect_seconds,
             "password": (url.password or "").encode(),
             "ssl": _tls(options),
@@ -317,8 +336,8 @@ class MySQLConnection:
         return rows
 
     async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
-        count: int = (await self._execute(sql, parameters)).rowcount
-        return count
+        cursor: Any = await self._execute(sql, parameters)
+        return int(cursor.rowcount)
 
     async def execute_many(self, sql: str, parameters: Sequence[Sequence[Any]]) -> None:
         with self._noting():
@@ -436,7 +455,7 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
             return errors.Full()
         case 1290 | 1792 | 1836 | 3100:
             return errors.ReadOnly()
-        case 1146 | 1054:
+        case 1146 | 1054 | 1176:
             return errors.Outdated()
         case 1062 | 1022 | 1169 | 1586:
             return errors.Conflict("A record with the same key exists.")

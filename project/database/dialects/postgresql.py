@@ -3,6 +3,7 @@
 import contextlib
 import datetime as dt
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -18,6 +19,7 @@ from sqlalchemy.types import TypeEngine
 from project.database import errors
 from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
 from project.database.connections import watch_silence
+from project.database.dialects import Ordering, Position
 from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
@@ -108,14 +110,24 @@ def normalise(url: URL) -> URL:
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 
+def after_given_ids(column: sa.Column[Any]) -> sa.Select[Any]:
+    sequence = sa.func.pg_get_serial_sequence(column.table.name, column.name)
+    highest = sa.select(sa.func.max(column)).scalar_subquery()
+    return sa.select(sa.func.setval(sequence, sa.func.greatest(sa.func.nextval(sequence), highest)))
+
+
+def open_file(path: Path) -> None:
+    return None
+
+
 def shell(url: URL) -> tuple[list[str], dict[str, str]]:
-    variables = {"PGPASSWORD": url.password, "PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username}
-    variables |= {variable: url.query.get(option) for option, variable in _OPTIONS.items() if variable in _given(url)}
+    variables: dict[str, Any] = {
+        "PGHOST": url.host, "PGPORT": url.port, "PGUSER": url.username, "PGPASSWORD": url.password
+    }  # fmt: skip
+    for option, value in url.query.items():
+        if (variable := _OPTIONS[option]) is not None:
+            variables[variable] = value
     return ["psql", str(url.database)], {key: str(value) for key, value in variables.items() if value is not None}
-
-
-def _given(url: URL) -> set[str | None]:
-    return {_OPTIONS[option] for option in url.query} - {None}
 
 
 async def server_version(connection: AsyncConnection) -> str:
@@ -150,11 +162,13 @@ async def migrating(connection: AsyncConnection) -> AsyncIterator[None]:
         raise
 
 
-def after(
-    columns: Sequence[sa.ColumnElement[Any]], values: Sequence[sa.ColumnElement[Any]], descending: bool
-) -> sa.ColumnElement[bool]:
-    row, bound = sa.tuple_(*columns), sa.tuple_(*values)
-    return row < bound if descending else row > bound
+def page(
+    select: sa.Select[Any], ordering: Ordering, position: Position, limit: sa.BindParameter[int]
+) -> sa.Select[Any]:
+    if position is not None:
+        row, bound = sa.tuple_(*ordering.columns), sa.tuple_(*position)
+        select = select.where(row < bound if ordering.descending else row > bound)
+    return ordering.sort(select).limit(limit)
 
 
 def create_backend(url: URL, pool_size: int, statement_timeout: float) -> "PostgreSQLBackend":
@@ -234,7 +248,8 @@ class PostgreSQLConnection:
         return self._driver.is_closed()
 
     async def fetch(self, sql: str, parameters: Sequence[Any]) -> Sequence[Row]:
-        return await self._driver.fetch(sql, *parameters)
+        rows: Any = await self._driver.fetch(sql, *parameters)
+        return rows  # type: ignore[no-any-return]
 
     async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         status = await self._driver.execute(sql, *parameters)
@@ -253,7 +268,7 @@ class PostgreSQLConnection:
         return [row[0] for row in await self._driver.fetchmany(sql, parameters)]
 
     async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
-        cursor = await self._driver.cursor(sql, *parameters)
+        cursor: Any = await self._driver.cursor(sql, *parameters)
         while rows := await cursor.fetch(size):
             yield rows
 

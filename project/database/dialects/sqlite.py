@@ -5,8 +5,9 @@ import contextlib
 import datetime as dt
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ from sqlalchemy.types import TypeEngine
 
 from project.database import errors
 from project.database.backends import GroupCommit, PooledReads, S, T, Work, open_session
+from project.database.dialects import Ordering, Position
 from project.database.pools import Pool
 from project.database.sessions import Session
 from project.database.statements import Row
@@ -35,6 +37,8 @@ embedded = True
 
 IN_LOOP = 0.002
 """Seconds that a read may run on the event loop before it is started again in a thread."""
+MAGIC = b"SQLite format 3\0"
+"""How every SQLite file begins: https://sqlite.org/fileformat2.html."""
 STEPS = 1000
 """Virtual machine steps between two looks at the clock: some 10 microseconds."""
 MIGRATION_PATIENCE = 60.0
@@ -51,7 +55,7 @@ def blob() -> TypeEngine[Any]:
 
 def timestamp() -> TypeEngine[Any]:
     """Text of fixed width, which orders as the moments do and is what clients are sent."""
-    return sqlite.DATETIME(
+    return sqlite.DATETIME(  # type: ignore[no-untyped-call]
         storage_format="%(year)04d-%(month)02d-%(day)02dT%(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06dZ",
         regexp=r"(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+).(\d+)Z",
     )
@@ -80,6 +84,15 @@ def normalise(url: URL) -> URL:
 
 def shell(url: URL) -> tuple[list[str], dict[str, str]]:
     return ["sqlite3", str(url.database)], {}
+
+
+def after_given_ids(column: sa.Column[Any]) -> None:
+    """AUTOINCREMENT goes on from the highest id, whoever gave it."""
+
+
+def open_file(path: Path) -> "SQLiteFile | None":
+    with path.open("rb") as file:
+        return SQLiteFile(path) if file.read(len(MAGIC)) == MAGIC else None
 
 
 client_package = "sqlite3"
@@ -144,11 +157,24 @@ async def server_version(connection: AsyncConnection) -> str:
     return str(await connection.scalar(sa.text("SELECT sqlite_version()")))
 
 
-def after(
-    columns: Sequence[sa.ColumnElement[Any]], values: Sequence[sa.ColumnElement[Any]], descending: bool
-) -> sa.ColumnElement[bool]:
-    row, bound = sa.tuple_(*columns), sa.tuple_(*values)
-    return row < bound if descending else row > bound
+def page(
+    select: sa.Select[Any], ordering: Ordering, position: Position, limit: sa.BindParameter[int]
+) -> sa.Executable:
+    """In parts that SQLite finds in an index: first the rows that differ from the position in the last column only.
+
+    Of a row value that ends in the rowid it seeks the first column alone, and steps over all rows that are equal there.
+    """
+    if position is None:
+        return ordering.sort(select).limit(limit)
+    parts = []
+    for place in reversed(range(len(position))):
+        same = [column == bound for column, bound in zip(ordering.columns[:place], position[:place], strict=True)]
+        parts.append(ordering.sort(select.where(*same, ordering.beyond(place, position))).limit(limit))
+    if len(parts) == 1:
+        return parts[0]
+    whole = sa.union_all(*(sa.select(part.subquery()) for part in parts))
+    order = [whole.selected_columns[str(column.key)] for column in ordering.columns]
+    return whole.order_by(*(column.desc() if ordering.descending else column for column in order)).limit(limit)
 
 
 def create_backend(url: URL, pool_size: int, statement_timeout: float) -> "SQLiteBackend":
@@ -200,7 +226,8 @@ async def _driver_connection(database: str, **options: Any) -> _DriverConnection
     raw = await asyncio.to_thread(_open, database)
     connection = _DriverConnection(lambda: raw, 64)
     connection.raw = raw
-    return await connection
+    await connection
+    return connection
 
 
 def _open(database: str) -> sqlite3.Connection:
@@ -219,8 +246,9 @@ def _open(database: str) -> sqlite3.Connection:
 class SQLiteConnection:
     """Short statements run on the event loop, where a point read takes microseconds; the rest in a thread.
 
-    A read that is not done within IN_LOOP seconds is interrupted and started again in a thread, where it may take `budget`
-    seconds. Without a budget, for the writer, statements are never interrupted: SQLite would roll back their transaction.
+    A read that is not done within IN_LOOP seconds is interrupted and started again in a thread, where it may take
+    `budget` seconds. Without a budget, for the writer, statements are never interrupted: SQLite would roll back their
+    transaction.
     """
 
     def __init__(
@@ -305,6 +333,47 @@ class SQLiteConnection:
             self._raw.interrupt()
             await asyncio.wait({running})
             raise
+
+
+class SQLiteFile:
+    """A file that is only read. What its columns hold need not be of their type."""
+
+    def __init__(self, path: Path) -> None:
+        with _classified():
+            self._raw = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+        self._raw.text_factory = _text_or_bytes
+
+    def columns(self) -> dict[str, list[str]]:
+        with _classified():
+            found = self._raw.execute(
+                "SELECT t.name, c.name FROM sqlite_master AS t, pragma_table_info(t.name) AS c "
+                "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY t.name, c.cid"
+            ).fetchall()
+        return {table: [column for _, column in columns] for table, columns in groupby(found, lambda pair: pair[0])}
+
+    def rows(self, table: str, columns: Sequence[str]) -> Iterator[Row]:
+        select: sa.Select[Any] = sa.select(*map(sa.column, columns)).select_from(sa.table(table))
+        select = select.order_by(sa.column(columns[0]))
+        with _classified():
+            yield from self._raw.execute(str(select.compile(dialect=sqlite.dialect())))
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+@contextlib.contextmanager
+def _classified() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise (classify(error) or errors.Gone(f"The file cannot be read: {error}.")) from error
 
 
 def is_locked(error: BaseException) -> bool:
