@@ -68,3 +68,15 @@ def models(apps: Sequence[str]) -> "dict[str, type[Any]]":
         and hasattr(item, "__table__")
     }
     return dict(sorted(found.items(), key=lambda pair: order[pair[1].__table__]))
+
+
+def services(apps: Sequence[str]) -> "list[type[Any]]":
+    """Every app's service classes."""
+    from project.services import Service
+
+    return [
+        item
+        for module in app_modules(apps, "services")
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Service) and item.__module__ == module.__name__
+    ]

@@ -27,11 +27,7 @@ class Format(NamedTuple):
     encoder: Callable[[type[Any]], Encode]
 
 
-def _csv_head(names: Sequence[str]) -> bytes:
-    return _csv_encode([names])
-
-
-def _csv_encode(rows: Iterable[Row]) -> bytes:
+def encode_csv(rows: Iterable[Row]) -> bytes:
     """RFC 4180 in UTF-8, but for its line ends: LF alone, as JSON Lines has it and every tool takes it.
 
     Numbers are the shortest text that reads as the same double. Text that a spreadsheet would take for a formula is
@@ -48,7 +44,7 @@ def _json_lines_encoder(struct: type[Any]) -> Encode:
 
 
 FORMATS = {
-    "csv": Format("text/csv; header=present", _csv_head, lambda struct: _csv_encode),
+    "csv": Format("text/csv; header=present", lambda names: encode_csv([names]), lambda struct: encode_csv),
     "jsonl": Format("application/x-ndjson", lambda names: b"", _json_lines_encoder),
 }
 

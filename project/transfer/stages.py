@@ -34,9 +34,17 @@ class Stage:
             yield table, self._decode[table](rows)
 
 
+def python_type(column: sa.Column[Any]) -> Any:
+    """What its values are, without their rules."""
+    kind = column.type
+    if isinstance(kind, sa.TypeDecorator) and kind.python_type is object:
+        kind = kind.impl_instance
+    return kind.python_type
+
+
 def _rows_of(columns: Sequence[sa.Column[Any]]) -> Any:
     kinds: list[Any] = [int]
     for column in columns:
-        kind = column.type.python_type
+        kind = python_type(column)
         kinds.append(Optional[kind] if column.nullable else kind)  # noqa: UP045 - the types are values here
     return list[tuple[tuple(kinds)]]  # type: ignore[misc]
