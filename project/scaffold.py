@@ -4,6 +4,7 @@ import ast
 import asyncio
 import builtins
 import importlib
+import keyword
 import re
 import shutil
 import sys
@@ -59,6 +60,9 @@ def _words(app: str, model: str) -> Mapping[str, str]:
             "An app's name is of small letters, digits and _, a model's begins with a capital and has no _, and both "
             "are at most 30 characters long: `startapp courses --model Course`."
         )
+    if keyword.iskeyword(app) or app in sys.stdlib_module_names:
+        kind = "word" if keyword.iskeyword(app) else "module"
+        raise ScaffoldError(f"{app} is a {kind} of Python's own: take another name for the app.")
     one = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", model).lower()
     many = app if app != one else _plural(one)
     article = "an" if one[0] in "aeiou" else "a"
@@ -116,8 +120,6 @@ def _refuse_what_is_taken(words: Mapping[str, str], settings: Settings) -> None:
     for path in (BASE_DIR / "apps" / app, BASE_DIR / "tests" / "apps" / app):
         if path.exists():
             raise ScaffoldError(f"There is {path.relative_to(BASE_DIR)} already: take another name, or remove it.")
-    if app in sys.stdlib_module_names:
-        raise ScaffoldError(f"{app} is a module of Python's own: take another name for the app.")
     metadata = registry.metadata(settings.installed_apps)
     if words["models"] in metadata.tables:
         raise ScaffoldError(f"There is a table {words['models']} already: take another name.")

@@ -118,5 +118,5 @@ def _convert(fields: dict[str, object]) -> Settings:
 
 
 def _require(variable: str, fields: dict[str, object], meaning: str) -> None:
-    if variable.lower() not in fields:
+    if not fields.get(variable.lower()):
         raise SettingsError(f"{variable} is not set: with DEBUG=false it must be {meaning}.")

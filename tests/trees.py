@@ -43,14 +43,18 @@ class Tree:
         shutil.rmtree(self.root / "tests" / "apps" / app)
         for path in (self.root / "migrations" / "versions").glob(f"*_{app}*.py"):
             path.unlink()
-        self.edit("project/settings.py", f'INSTALLED_APPS: tuple[str, ...] = ("{app}",)', "INSTALLED_APPS = ()")
+        self.edit(
+            "project/settings.py",
+            f'INSTALLED_APPS: tuple[str, ...] = ("{app}",)',
+            "INSTALLED_APPS: tuple[str, ...] = ()",
+        )
 
-    def run(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """A Python command, such as `-m pytest`, with nothing of this process's settings."""
+    def run(self, *command: str, folder: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """A Python command, such as `-m pytest`, in the copy or in another folder, with no settings but its own."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         return subprocess.run(
             [sys.executable, *command],
-            cwd=self.root,
+            cwd=folder or self.root,
             env={**inherited, **environment},
             check=False,
             capture_output=True,

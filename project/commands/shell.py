@@ -14,7 +14,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from project import registry
 from project.database import Database
-from project.services import Service
 from project.settings import Settings, load
 
 GROUP = "Development"
@@ -47,12 +46,7 @@ def shell(ctx: click.Context, command: str | None) -> None:
 
 def _names(settings: Settings) -> dict[str, Any]:
     models = {model.__name__: model for model in registry.models(settings.installed_apps).values()}
-    services = {
-        name: item
-        for module in registry.app_modules(settings.installed_apps, "services")
-        for name, item in vars(module).items()
-        if isinstance(item, type) and issubclass(item, Service) and item.__module__ == module.__name__
-    }
+    services = {service.__name__: service for service in registry.services(settings.installed_apps)}
     return {**models, **services}
 
 
