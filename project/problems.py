@@ -24,7 +24,7 @@ from urllib.parse import quote
 import msgspec
 import structlog
 from advanced_alchemy.exceptions import NotFoundError
-from litestar import MediaType, Request, Response
+from litestar import Request, Response
 from litestar.exceptions import HTTPException, MethodNotAllowedException, ValidationException
 
 from project.conditional import StalePrecondition
@@ -248,9 +248,3 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         media_type=MEDIA_TYPE,
         headers={**problem.headers, "Cache-Control": "no-store"},
     )
-
-
-def page(kind: type[Problem]) -> Response[str]:
-    """What a problem's type means, for a person who followed the link."""
-    text = f"{kind.title} ({kind.status})\n\n{kind.meaning}\n"
-    return Response(text, media_type=MediaType.TEXT)
