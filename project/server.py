@@ -11,7 +11,8 @@ import structlog
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import ChangeReload, Multiprocess
+from uvicorn.supervisors import ChangeReload
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from project.hosts import is_loopback
 from project.lifetime import GRACE
@@ -22,8 +23,6 @@ log = structlog.get_logger(__name__)
 BACKLOG = 2048
 KEEP_ALIVE = 65
 """Seconds that an idle connection stays open: longer than load balancers keep it, so that they close it, and know."""
-HUNG = 30
-"""Seconds without a sign of life after which a worker is replaced."""
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Where prometheus-client looks for the folder in which workers keep their numbers; read when it is imported."""
@@ -89,7 +88,6 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int = 1, relo
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,
-        timeout_worker_healthcheck=HUNG,
         workers=workers,
         reload=reload,
         reload_dirs=[str(BASE_DIR / "project"), str(BASE_DIR / "apps")] if reload else None,
@@ -123,22 +121,38 @@ def _serve_with_workers(config: uvicorn.Config, sockets: list[socket.socket]) ->
         workers.run()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes):
+    if workers.failed:
         raise ServerError("A worker could not start; the log says why.")
 
 
 class Workers(Multiprocess):
-    """uvicorn's workers, whose address is given up as soon as the service is told to stop."""
+    """uvicorn's workers: one that dies is replaced, and if none can start, that is the end.
+
+    uvicorn's own way asks each worker for a sign of life, and waits for that of one that has just died.
+    """
+
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        super().__init__(config, sockets)
+        self.failed = False
+        self._have_served = False
+
+    def keep_subprocess_alive(self) -> None:
+        self._have_served = self._have_served or any(worker.is_ready(timeout=0.1) for worker in self.processes)
+        for place, worker in enumerate(self.processes):
+            if worker.process.is_alive() or self.should_exit.is_set():
+                continue
+            worker.kill()  # lets go of its pipes
+            mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+            if worker.exitcode == STARTUP_FAILURE or not self._have_served:
+                self.failed = True
+                self.should_exit.set()
+                return
+            log.error("worker replaced", pid=worker.pid, exit_code=worker.exitcode)
+            self.processes[place] = Process(self.config, self.sockets)
+            self.processes[place].start()
 
     def terminate_all(self) -> None:
         # Whoever connects from here on is refused at once instead of waiting in a queue that nobody serves.
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
-
-    def keep_subprocess_alive(self) -> None:
-        before = {worker.pid: worker for worker in self.processes}
-        super().keep_subprocess_alive()
-        for pid in before.keys() - {worker.pid for worker in self.processes}:
-            log.error("worker replaced", pid=pid, exit_code=before[pid].exitcode)
-            mark_process_dead(pid)  # type: ignore[no-untyped-call]

@@ -42,6 +42,15 @@ class Service:
         self._workers: list[psutil.Process] = []
         self.url = ""
 
+    def client(self, **options: Any) -> httpx.Client:
+        """One with all the patience that a busy machine asks for."""
+        return httpx.Client(base_url=self.url, timeout=SECONDS, **options)
+
+    def get(self, path: str, **parameters: str) -> httpx.Response:
+        """On a connection of its own."""
+        with self.client() as client:
+            return client.get(path, params=parameters)
+
     @property
     def output(self) -> str:
         return (self._folder / "output").read_text(errors="replace")
@@ -71,9 +80,19 @@ class Service:
             self._workers = [child for child in children if "spawn_main" in " ".join(_command(child))]
         return self._workers
 
-    def wait_for_workers(self, count: int, *, without: int | None = None) -> None:
-        """Until that many serve, a certain one not among them."""
-        until(lambda: len({worker.pid for worker in self.workers()} - {without}) == count, "its workers")
+    def kill_workers(self, count: int) -> list[int]:
+        """Takes some away, waits until they are replaced, and returns what their ids were."""
+        all_of_them = self.workers()
+        killed = [worker.pid for worker in all_of_them[:count]]
+        for worker in all_of_them[:count]:
+            worker.kill()
+
+        def are_replaced() -> bool:
+            pids = [worker.pid for worker in self.workers()]
+            return len(pids) == len(all_of_them) and not set(pids) & set(killed)
+
+        until(are_replaced, "workers to be replaced")
+        return killed
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Asks the first process to end, and returns its exit code."""
@@ -110,14 +129,14 @@ class Service:
             raise AssertionError(f"runserver ended with {self.process.returncode}: {self.log}")
         self.url = matched[0]
         try:
-            httpx.get(f"{self.url}/health/live", timeout=SECONDS)
+            self.get("/health/live")
         except httpx.TransportError as error:
             raise AssertionError(f"runserver does not answer: {self.log}") from error
 
 
 @contextmanager
 def started(
-    database_url: str, *options: str, root: Path = ROOT, within: Sequence[str] = (), **settings: str
+    database_url: str, *options: str, root: Path = ROOT, within: Sequence[str] = (), **settings: Any
 ) -> Iterator[Service]:
     """A service that may not come up, of the project at `root`; `within` is a command that runs another."""
     with tempfile.TemporaryDirectory(prefix="registrar-service-") as name:
@@ -144,7 +163,7 @@ def started(
 
 @contextmanager
 def running(
-    database_url: str, *options: str, root: Path = ROOT, within: Sequence[str] = (), **settings: str
+    database_url: str, *options: str, root: Path = ROOT, within: Sequence[str] = (), **settings: Any
 ) -> Iterator[Service]:
     """A service that answers, on a free port unless the options name one."""
     named = any(option.partition("=")[0] == "--port" or option[0] != "-" for option in options)

@@ -59,7 +59,7 @@ class TestAccessLog:
         long = "a" * 3000
 
         def visit(visitor: int) -> None:
-            with httpx.Client(base_url=service.url) as client:
+            with service.client() as client:
                 for number in range(100):
                     client.get(f"/{long}", headers={"X-Request-ID": f"{visitor}-{number}"})
 
@@ -73,7 +73,7 @@ class TestAccessLog:
 class TestSettings:
     def test_of_the_level_silence_what_is_below(self, url: str) -> None:
         with running(url, LOG_LEVEL="WARNING") as service:
-            assert httpx.get(f"{service.url}/students").status_code == 200
+            assert service.get("/students").status_code == 200
             service.stop()
             assert service.log == ""
 
@@ -88,7 +88,7 @@ class TestSettings:
 
     def test_of_the_format_write_for_people(self, url: str) -> None:
         with running(url, LOG_FORMAT="console") as service:
-            httpx.get(f"{service.url}/students")
+            service.get("/students")
             service.stop()
             line = next(line for line in service.log.splitlines() if "/students" in line)
             assert "answered" in line
@@ -98,6 +98,6 @@ class TestSettings:
 
     def test_of_the_format_write_json_where_there_is_no_terminal(self, url: str) -> None:
         with running(url, LOG_FORMAT="auto") as service:
-            httpx.get(f"{service.url}/students")
+            service.get("/students")
             service.stop()
             assert service.records[-1]["path"] == "/students"

@@ -72,7 +72,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def visitor(service: Service) -> Iterator[httpx.Client]:
     """A client whose every request may come to another worker, because it has a connection of its own."""
-    with httpx.Client(base_url=service.url, limits=httpx.Limits(max_keepalive_connections=0)) as client:
+    with service.client(limits=httpx.Limits(max_keepalive_connections=0)) as client:
         yield client
 
 
@@ -87,8 +87,6 @@ class TestMetricsOfWorkers:
 
     def test_outlive_a_worker(self, service: Service, visitor: httpx.Client) -> None:
         before = counts(visitor.get("/metrics").text)
-        worker = service.workers()[0]
-        worker.kill()
-        service.wait_for_workers(2, without=worker.pid)
+        service.kill_workers(1)
         after = counts(visitor.get("/metrics").text)
         assert all(after[kind] >= before[kind] for kind in before)
