@@ -49,12 +49,12 @@ class Tree:
             "INSTALLED_APPS: tuple[str, ...] = ()",
         )
 
-    def run(self, *command: str, folder: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """A Python command, such as `-m pytest`, in the copy or in another folder, with no settings but its own."""
+    def run(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """A Python command, such as `-m pytest`, with no settings but its own."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         return subprocess.run(
             [sys.executable, *command],
-            cwd=folder or self.root,
+            cwd=self.root,
             env={**inherited, **environment},
             check=False,
             capture_output=True,
