@@ -37,13 +37,11 @@ def configure(settings: Settings) -> None:
         logger_factory=_Lines,
         cache_logger_on_first_use=False,
     )
-    # Below warnings, some libraries tell the statements that they run, values and all. asyncmy takes notes of servers for
-    # warnings; the access log is ours.
+    # Below warnings, some libraries tell the statements that they run, values and all; the access log is ours.
     root = logging.getLogger()
     root.setLevel(max(level, logging.WARNING))
     if not any(isinstance(handler, _Forwarder) for handler in root.handlers):
         root.addHandler(_Forwarder())
-    logging.getLogger("asyncmy").setLevel(logging.ERROR)
     logging.getLogger("uvicorn").setLevel(logging.INFO if level < logging.INFO else max(level, logging.WARNING))
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logging.getLogger(name).handlers.clear()
