@@ -52,7 +52,7 @@ def _of_fields(values: Mapping[str, Any], struct: type[msgspec.Struct], pointer:
     if struct.__struct_config__.forbid_unknown_fields:
         known = [field.encode_name for field in fields]
         detail = f"is not known here, only {', '.join(known)}" if known else "is not known here, nor is any other name"
-        found.extend(FieldError(f"{pointer}/{_escape(name)}", detail) for name in values if name not in known)
+        found.extend(FieldError(f"{pointer}/{escape(name)}", detail) for name in values if name not in known)
     return found
 
 
@@ -126,5 +126,6 @@ def _choices(shape: Any) -> tuple[Any, ...]:
     return tuple(choice for part in get_args(shape) for choice in _choices(part))
 
 
-def _escape(name: str) -> str:
+def escape(name: str) -> str:
+    """One step of a JSON pointer (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, BinaryIO, Generic, TypeVar, get_args, get_ori
 import msgspec
 from msgspec import Meta
 
-from project.faults import faults
+from project.faults import escape, faults
 from project.problems import FieldError, InvalidBody, Malformed, Problem, TooLarge
 
 T = TypeVar("T")
@@ -165,7 +165,7 @@ _Reader = Callable[[str], Any]
 def _columns(header: list[str], shape: type[Any]) -> list[tuple[int, str, _Reader | None]]:
     """For each column that counts: its place, its name, and what reads its text, unless it is to be text."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    found = [FieldError(f"/{name}", "is no column here") for name in header if name not in fields]
+    found = [FieldError(f"/{escape(name)}", "is no column here") for name in header if name not in fields]
     found += [FieldError(f"/{name}", "stands twice in the header") for name in fields if header.count(name) > 1]
     found += [
         FieldError(f"/{name}", "is missing from the header")
