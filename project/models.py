@@ -46,7 +46,6 @@ class Record(Base):
     """A table whose rows have an id that is never given out again, and the times of their first and last change."""
 
     __abstract__ = True
-    __table_args__: Any = ({"sqlite_autoincrement": True},)
 
     id: Mapped[int] = mapped_column(BigIntIdentity, Identity(), primary_key=True, sort_order=-1)
     created_at: Mapped[dt.datetime] = mapped_column(Timestamp(), sort_order=1000)

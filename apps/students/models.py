@@ -23,7 +23,6 @@ class Student(Record):
         Index(None, "department", "cgpa", "id"),
         Index(None, "department", "created_at", "id"),
         Index(None, "department", "updated_at", "id"),
-        {"sqlite_autoincrement": True},
     )
 
     name: Mapped[str] = mapped_column(Text(200))

@@ -17,7 +17,9 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeEngine
 
 from project.database import errors
@@ -72,6 +74,15 @@ def type_code(column_type: TypeEngine[Any]) -> None:
     return None
 
 
+@compiles(CreateTable, name)
+def _create_table(element: CreateTable, compiler: Any, **options: Any) -> str:
+    """Without AUTOINCREMENT the highest id is given out again once its row is deleted."""
+    if len(element.element.primary_key.columns) == 1:
+        element.element.kwargs["sqlite_autoincrement"] = True
+    statement: str = compiler.visit_create_table(element, **options)
+    return statement
+
+
 def normalise(url: URL) -> URL:
     if not url.database or url.database == ":memory:":
         raise ValueError(
@@ -102,12 +113,11 @@ ddl_rolls_back = True
 @contextlib.asynccontextmanager
 async def migrating(connection: AsyncConnection) -> AsyncIterator[None]:
     """Foreign keys are off until they are checked in the end: to change a column, Alembic makes a new table, drops the
-    old one and renames the new one. That one keeps AUTOINCREMENT and the highest id that was ever given out.
+    old one and renames the new one. That one keeps the highest id that was ever given out.
     """
     await connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(MIGRATION_PATIENCE * 1000)}")
     await connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
     await connection.exec_driver_sql("BEGIN IMMEDIATE")
-    sa.event.listen(sa.Table, "column_reflect", _reflect_autoincrement)
     try:
         sequences = await _sequences(connection)
         yield
@@ -121,7 +131,6 @@ async def migrating(connection: AsyncConnection) -> AsyncIterator[None]:
             await connection.exec_driver_sql("ROLLBACK")
         raise
     finally:
-        sa.event.remove(sa.Table, "column_reflect", _reflect_autoincrement)
         await connection.exec_driver_sql("PRAGMA foreign_keys = ON")
 
 
@@ -139,13 +148,6 @@ async def _sequences(connection: AsyncConnection) -> dict[str, int]:
         return {}
     rows = await connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence")
     return {row.name: row.seq for row in rows}
-
-
-def _reflect_autoincrement(inspector: sa.Inspector, table: sa.Table, column: dict[str, Any]) -> None:
-    assert isinstance(inspector.bind, sa.Connection)
-    made_by = inspector.bind.exec_driver_sql("SELECT sql FROM sqlite_master WHERE name = ?", (table.name,)).scalar()
-    if "AUTOINCREMENT" in str(made_by).upper():
-        table.kwargs["sqlite_autoincrement"] = True
 
 
 async def hazards(connection: AsyncConnection) -> list[str]:
