@@ -78,8 +78,12 @@ def _sentence(message: str, shape: Any) -> str:
         return f"must be one of {', '.join(map(str, _choices(shape)))}"
     for pattern, words in _SENTENCES:
         if matched := pattern.fullmatch(message):
-            return words.format(*(_WORDS.get(part, part) for part in matched.groups()))
+            return words.format(*map(_word, matched.groups()))
     return message[:1].lower() + message[1:].replace("`", "")
+
+
+def _word(text: str) -> str:
+    return " or ".join(_WORDS.get(part, part) for part in text.split(" | "))
 
 
 _WORDS = {
@@ -92,14 +96,16 @@ _WORDS = {
     "datetime": "a moment",
     ">=": "at least",
     "<=": "at most",
+    ">": "above",
+    "<": "below",
 }
 _SENTENCES = [
     (re.compile(pattern), words)
     for pattern, words in (
         (r"Expected `int`, got `float`", "must be a whole number"),
-        (r"Expected `(\w+)`, got `(\w+)`", "must be {}, not {}"),
-        (r"Expected `(?:int|float)` ([<>]=) (-?\d+)(?:\.0)?", "must be {} {}"),
-        (r"Expected `(?:int|float)` ([<>]=) (\S+)", "must be {} {}"),
+        (r"Expected `([\w| ]+)`, got `(\w+)`", "must be {}, not {}"),
+        (r"Expected `(?:int|float)` ([<>]=?) (-?\d+)(?:\.0)?", "must be {} {}"),
+        (r"Expected `(?:int|float)` ([<>]=?) (\S+)", "must be {} {}"),
         (r"Expected `str` of length ([<>]=) 1", "must have {} 1 character"),
         (r"Expected `str` of length ([<>]=) (\d+)", "must have {} {} characters"),
         (r"Expected `array` of length ([<>]=) 1", "must have {} 1 item"),

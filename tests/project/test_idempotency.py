@@ -147,6 +147,18 @@ class TestConcurrentTwins:
             assert all(is_replay(answer, first[0]) for answer in answers if answer is not first[0])
             assert count(client) == number + 1
 
+    def test_in_different_workers_are_answered_once(
+        self, client: Client, settings: Settings, threads: ThreadPoolExecutor
+    ) -> None:
+        with TestClient(create_app(settings), base_url=str(client.base_url)) as other:
+            for number in range(5):
+                key, workers = f"k{number}", [client, other] * 8
+                answers = list(threads.map(post, workers, [key] * len(workers)))
+                first = [answer for answer in answers if "idempotency-replayed" not in answer.headers]
+                assert len(first) == 1
+                assert all(is_replay(answer, first[0]) for answer in answers if answer is not first[0])
+                assert count(other) == number + 1
+
     def test_with_different_bodies_let_one_through(self, client: Client, threads: ThreadPoolExecutor) -> None:
         answers = list(threads.map(lambda number: post(client, "k", {**STUDENT, "cgpa": number / 2}), range(16)))
         assert sorted(answer.status_code for answer in answers) == [201, *[422] * 15]
