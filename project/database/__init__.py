@@ -61,9 +61,10 @@ class Database:
 
         It may be run again from its start. It takes as long as it takes; `limited`, it has a request's time budget.
         """
+        seconds = self._statement_timeout if limited else None
         try:
-            async with asyncio.timeout(self._statement_timeout if limited else None):
-                return await self._persist(lambda: self._backend.snapshot(service, work))
+            async with asyncio.timeout(seconds):
+                return await self._persist(lambda: self._backend.snapshot(service, work, seconds))
         except TimeoutError:
             raise TimedOut from None
 

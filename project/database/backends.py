@@ -30,7 +30,7 @@ class Backend(Protocol):
     """For migrations and inspection; units of work do not need it."""
 
     async def read(self, service: type[S], work: Work[S, T]) -> T: ...
-    async def snapshot(self, service: type[S], work: Work[S, T]) -> T: ...
+    async def snapshot(self, service: type[S], work: Work[S, T], seconds: float | None) -> T: ...
     async def write(self, service: type[S], work: Work[S, T]) -> T: ...
     async def close(self) -> None: ...
 
@@ -69,9 +69,12 @@ class PooledReads:
             finally:
                 await self._reads.release(session)
 
-    async def snapshot(self, service: type[S], work: Work[S, T]) -> T:
+    async def snapshot(self, service: type[S], work: Work[S, T], seconds: float | None) -> T:
+        """Each statement may take so many seconds; None is any time."""
         session = await self._snapshots.acquire()
-        return await in_transaction(self._snapshots, session, session.held.begin_snapshot, service, work)
+        return await in_transaction(
+            self._snapshots, session, lambda: session.held.begin_snapshot(seconds), service, work
+        )
 
     async def close(self) -> None:
         await self._reads.close()

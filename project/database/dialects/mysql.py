@@ -296,9 +296,7 @@ async def _session(engine: AsyncEngine, settings: Sequence[str], seconds: float)
 
     async def hold(alchemy: AsyncConnection, driver: Any) -> MySQLConnection:
         watch_silence(driver._transport)
-        limit = f"max_statement_time = {seconds}"
-        if "MariaDB" not in driver.get_server_info():
-            limit = f"max_execution_time = {round(seconds * 1000)}"
+        limit = _time_limit(driver, seconds)
         patience = f"innodb_lock_wait_timeout = {int(PATIENCE)}, lock_wait_timeout = {int(PATIENCE)}"
         for setting in (*settings, limit, patience):
             await driver.query(f"SET SESSION {setting}")
@@ -309,6 +307,12 @@ async def _session(engine: AsyncEngine, settings: Sequence[str], seconds: float)
         return held
 
     return await open_session(engine, hold)
+
+
+def _time_limit(driver: Any, seconds: float) -> str:
+    if "MariaDB" in driver.get_server_info():
+        return f"max_statement_time = {seconds}"
+    return f"max_execution_time = {round(seconds * 1000)}"
 
 
 def _note_deadlock(context: sa.engine.ExceptionContext) -> None:
@@ -372,7 +376,8 @@ class MySQLConnection:
     async def begin(self) -> None:
         """Without autocommit the first statement does it."""
 
-    async def begin_snapshot(self) -> None:
+    async def begin_snapshot(self, seconds: float | None) -> None:
+        await self._driver.query(f"SET SESSION {_time_limit(self._driver, seconds or 0)}")
         await self._driver.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
     async def commit(self) -> None:

@@ -275,8 +275,10 @@ class PostgreSQLConnection:
     async def begin(self) -> None:
         await self._driver.execute("BEGIN")
 
-    async def begin_snapshot(self) -> None:
-        await self._driver.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    async def begin_snapshot(self, seconds: float | None) -> None:
+        await self._driver.execute(
+            f"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = '{seconds or 0}s'"
+        )
 
     async def commit(self) -> None:
         """Raises RuntimeError where there was nothing left to commit, because an error of a statement was swallowed."""

@@ -308,7 +308,8 @@ class SQLiteConnection:
     async def begin(self) -> None:
         self._raw.execute("BEGIN IMMEDIATE")
 
-    async def begin_snapshot(self) -> None:
+    async def begin_snapshot(self, seconds: float | None) -> None:
+        self._budget = float("inf") if seconds is None else seconds
         self._raw.execute("BEGIN")
 
     async def commit(self) -> None:
@@ -332,8 +333,10 @@ class SQLiteConnection:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            self._raw.interrupt()
-            await asyncio.wait({running})
+            # Who has not begun yet cannot be interrupted.
+            while not running.done():
+                self._raw.interrupt()
+                await asyncio.wait({running}, timeout=0.01)
             raise
 
 
