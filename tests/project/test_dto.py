@@ -205,6 +205,13 @@ class TestStrictBatch:
         batch = [{"name": "a", "department": "b", "cgpa": 1}] * count
         assert refused(client.post("/students/batch", json=batch), 422, "invalid-body").keys() == {""}
 
+    def test_is_no_larger_than_eight_mebibytes(self, client: Client) -> None:
+        batch = '[{"name": "a", "department": "b", "cgpa": 1}]'
+        headers = {"content-type": "application/json"}
+        most = batch + " " * (8 * MEBIBYTE - len(batch))
+        assert client.post("/students/batch", content=most, headers=headers).status_code == 201
+        refused(client.post("/students/batch", content=most + " ", headers=headers), 413, "too-large")
+
     def test_names_a_hundred_faults(self, client: Client) -> None:
         response = client.post("/students/batch", json=[{"cgpa": 11}] * 1000)
         named = refused(response, 422, "invalid-body")

@@ -51,6 +51,7 @@ class TestStrictQuery:
             ("q=" + "x" * 201, {"/q": "must have at most 200 characters"}),
             ("cursor=", {"/cursor": "must have at least 1 character"}),
             ("department=", {"/department/0": "must have at least 1 character"}),
+            ("&".join(["department=a"] * 101), {"/department": "must have at most 100 items"}),
         ],
     )
     def test_says_what_is_wrong_with_a_value(self, client: Client, query: str, named: dict[str, str]) -> None:

@@ -181,6 +181,40 @@ class StudentsMachine(RuleBasedStateMachine):
         assert refused(self.client.post("/students/batch", json=bodies), 422, "invalid-body").keys() == pointers
 
     @rule(
+        records=st.lists(st.tuples(STUDENTS, st.builds(set)) | not_students(), min_size=1, max_size=5),
+        atomic=st.booleans(),
+        dry_run=st.booleans(),
+    )
+    def import_file(self, records: list[tuple[Json, set[str]]], atomic: bool, dry_run: bool) -> None:
+        response = self.client.post(
+            "/students/import",
+            params={"atomic": json.dumps(atomic), "dry_run": json.dumps(dry_run)},
+            content="\n".join(json.dumps(body) for body, _ in records),
+            headers={"content-type": "application/x-ndjson"},
+        )
+        report = response.raise_for_status().json()
+        faults = [pointers - {"/id"} for _, pointers in records]  # the id of an export is passed over
+        valid = [
+            {name: body[name] for name in FIELDS} for (body, _), found in zip(records, faults, strict=True) if not found
+        ]
+        kept = [] if atomic and any(faults) else valid
+        assert {(error["line"], error["pointer"]) for error in report.pop("errors")} == {
+            (line, pointer) for line, found in enumerate(faults, 1) for pointer in found
+        }
+        assert report == {
+            "created": len(kept),
+            "refused": len(list(filter(None, faults))),
+            "dry_run": dry_run,
+            "atomic": atomic,
+            "errors_truncated": False,
+        }
+        there = self.client.get("/students", params={"sort": "-id", "limit": 6}).raise_for_status().json()["items"]
+        new = sorted((student for student in there if student["id"] > self.highest), key=lambda student: student["id"])
+        assert len(new) == (0 if dry_run else len(kept))
+        for student, fields in zip(new, kept, strict=False):
+            self.remember_new(student, fields)
+
+    @rule(
         path=st.sampled_from(["/students", "/student"]),
         key=st.sampled_from(["k", "K", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"]),
         fields=STUDENTS,
