@@ -189,9 +189,7 @@ class StudentFilters(Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class StudentQuery(StudentFilters, kw_only=True):
-    sort: Annotated[Sort, Meta(description="The order; `-` turns it round. Equal ones come in order of their id.")] = (
-        "id"
-    )
+    sort: Annotated[Sort, Meta(description="The order, of equal ones by id; `-` turns it all round.")] = "id"
     limit: Annotated[int, Meta(ge=1, le=100, description="How many at most.")] = 20
     cursor: (
         Annotated[str, Meta(min_length=1, max_length=4096, description="`next_cursor` of the page before.")] | UnsetType
