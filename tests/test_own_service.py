@@ -22,8 +22,9 @@ class TestWithoutStudents:
         assert tree.managed("makemigrations", "--check") == "The migrations are what the models need.\n"
         tree.managed("migrate")
         assert tree.managed("check") == "Nothing found.\n"
-        assert "\t/health/ready\t" in tree.managed("routes")
-        assert "students" not in tree.managed("routes").lower()
+        routes = tree.managed("routes")
+        assert "\t/health/ready\t" in routes
+        assert "students" not in routes.lower()
         assert "\tyes\t0\tyes\n" in tree.managed("databases")
         assert tree.managed("flush", "--noinput") == "Deleted 0 of idempotency_keys\n"
         assert tree.managed("dumpdata") == ""

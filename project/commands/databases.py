@@ -24,7 +24,7 @@ PATIENCE = 10
 def databases() -> None:
     """List the databases that the settings name."""
     settings = load()
-    tables = registry.metadata(settings.installed_apps).sorted_tables
+    tables = [model.__table__ for model in registry.models(settings.installed_apps).values()]
 
     async def look() -> list[Sequence[str]]:
         return await asyncio.gather(*(_row(settings, alias, tables) for alias in settings.databases))

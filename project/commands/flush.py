@@ -25,15 +25,12 @@ def flush(noinput: bool) -> None:
     """
     settings = load()
     tables = registry.metadata(settings.installed_apps).sorted_tables[::-1]
-
-    def agreed() -> bool:
-        place = make_url(settings.database_url).render_as_string(hide_password=True)
-        return click.confirm(f"Delete every row of {place}?")
+    place = make_url(settings.database_url).render_as_string(hide_password=True)
+    with_database(settings, migrations.require)
+    if not noinput and not click.confirm(f"Delete every row of {place}?"):
+        raise click.ClickException("Nothing was deleted.")
 
     async def work(database: Database) -> dict[str, int]:
-        await migrations.require(database)
-        if not (noinput or agreed()):
-            raise click.ClickException("Nothing was deleted.")
         return await database.write(Rows, lambda rows: rows.delete(tables))
 
     for name, count in with_database(settings, work).items():

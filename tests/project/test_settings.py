@@ -78,7 +78,7 @@ class TestLoad:
             load(given)
 
     def test_a_list_without_hosts_is_none(self) -> None:
-        with pytest.raises(SettingsError, match="^ALLOWED_HOSTS is not set"):
+        with pytest.raises(SettingsError, match=r"^ALLOWED_HOSTS is not set"):
             load({**DEPLOYED, "ALLOWED_HOSTS": " , "})
 
     def test_aliases_name_other_databases(self) -> None:

@@ -1,10 +1,15 @@
 """`manage.py flush`."""
 
 import re
+import signal
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.project.commands.conftest import Manage
+from tests.terminals import SECONDS, terminal
+from tests.trees import ROOT
 
 CREATE = """
 from apps.students.schemas import StudentCreate
@@ -47,6 +52,16 @@ class TestFlush:
         manage("migrate")
         created(manage)
         assert manage("flush", input="").exit_code == 1
+        assert count(manage) == 3
+
+    def test_deletes_nothing_when_the_question_is_interrupted(self, manage: Manage, tmp_path: Path) -> None:
+        manage("migrate")
+        created(manage)
+        command = [sys.executable, "manage.py", "flush"]
+        with terminal(command, ROOT, {"DATABASE_URL": f"sqlite:///{tmp_path}/registrar.sqlite3"}) as screen:
+            screen.until("[y/N]: ")
+            screen.process.send_signal(signal.SIGINT)
+            assert screen.process.wait(SECONDS) == 130
         assert count(manage) == 3
 
     def test_does_not_ask_with_noinput(self, manage: Manage) -> None:

@@ -190,6 +190,20 @@ class TestMigrationThatFails:
         assert filled.managed("check") == "Nothing found.\n"
         assert filled.managed("shell", "-c", "print((await session.get(Student, 1)).name)") == "Ananya\n"
 
+    @pytest.mark.engines("postgresql", "mariadb")
+    def test_says_what_stays_of_it(self, tree: Tree, manage_everywhere: Manage, database_url: str, engine: str) -> None:
+        manage_everywhere("migrate")
+        self.write(tree, "op.execute('NONSENSE')")
+        result = tree.manage("migrate", DATABASE_URL=database_url)
+        assert result.returncode == 1
+        stays = "nothing of it was kept" if engine == "postgresql" else "MySQL/MariaDB keeps what it had done"
+        assert result.stderr.startswith(f"Error: 0099_broken cannot be applied, {stays}: ")
+        assert result.stderr.endswith("(0099_broken.py, line 14).\n")
+        assert result.stderr.count("\n") == 1
+        look = "import sqlalchemy as sa\nhas_table = lambda s: sa.inspect(s.connection()).has_table('clubs')\n"
+        look += "print(await session.run_sync(has_table))"
+        assert manage_everywhere("shell", "-c", look).stdout == f"{engine != 'postgresql'}\n"
+
     def test_leaves_nothing_when_it_is_killed(self, filled: Tree) -> None:
         self.write(filled, "import os; os.kill(os.getpid(), 9)")
         assert filled.manage("migrate").returncode == -9
