@@ -118,11 +118,12 @@ class Database:
                     raise
             if not isinstance(failure, Transient):
                 raise failure
+            is_late = time.monotonic() > deadline
             if isinstance(failure, Lost):
-                if reconnected:
+                if reconnected or is_late:
                     raise Gone from failure
                 reconnected = True
-            if time.monotonic() > deadline:
+            elif is_late:
                 raise Busy from failure
             await asyncio.sleep(random.uniform(0, pause))
             pause = min(pause * 2, 0.1)

@@ -22,6 +22,9 @@ Work = Callable[[S], Awaitable[T]]
 GROUP = 64
 """The most units of work in one transaction: past this the wait of the first outgrows what sharing the sync saves."""
 
+COMMIT_SECONDS = 30.0
+"""How long a server may take to commit: one that waits for a replica which is gone may take for ever."""
+
 
 class Backend(Protocol):
     """An opened database. Errors are the driver's or SQLAlchemy's own, or DatabaseErrors."""
@@ -50,20 +53,27 @@ async def open_session(
 class PooledReads:
     """Reads on pooled connections: each statement for itself, or all of them at one moment.
 
-    The latter may take long, so they have connections of their own.
+    The latter may take long, so they have connections of their own. A connection is broken off if the server has not
+    finished a read, nor refused to, after `silence` seconds.
     """
 
-    def __init__(self, reads: Pool, snapshots: Pool) -> None:
+    def __init__(self, reads: Pool, snapshots: Pool, silence: float | None = None) -> None:
         self._reads = reads
         self._snapshots = snapshots
+        self._silence = silence
 
     async def read(self, service: type[S], work: Work[S, T]) -> T:
         session = await self._reads.acquire()
+        timer = None
+        if self._silence is not None:
+            timer = asyncio.get_running_loop().call_later(self._silence, session.held.abort)
         try:
             return await work(session.service(service))
         except BaseException as error:
             _give_up(session, error)
         finally:
+            if timer is not None:
+                timer.cancel()
             try:
                 await session.reset()
             finally:
@@ -105,7 +115,12 @@ async def in_transaction(
         result = await work(session.service(service))
         await session.settle()
         await session.reset()
-        await held.commit()
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await held.commit()
+        except TimeoutError:
+            held.broken = True
+            raise OutcomeUnknown from None
         return result
     except BaseException as error:
         try:

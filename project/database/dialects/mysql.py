@@ -267,6 +267,7 @@ class MySQLBackend(PooledReads):
                 "TRANSACTION ISOLATION LEVEL REPEATABLE READ",
                 f"net_write_timeout = {SENDING_SECONDS}",
             ),
+            2 * statement_timeout + PATIENCE,
         )
         self._writes = PooledWrites(
             pool(self._writing, pool_size, "TRANSACTION ISOLATION LEVEL READ COMMITTED", "autocommit = 0")
@@ -394,9 +395,13 @@ class MySQLConnection:
         self._undone = None
         await self._driver.rollback()
 
+    def abort(self) -> None:
+        self._lost = True
+        self._driver.close()
+
     async def close(self) -> None:
         if self.broken or self.is_lost:
-            self._driver.close()
+            self.abort()
         with contextlib.suppress(Exception):
             await self.alchemy.close()
 

@@ -207,6 +207,7 @@ class PostgreSQLBackend(PooledReads):
                 default_transaction_read_only="on",
             ),
             pool(max(2, pool_size // 2), lock_timeout=patience),
+            2 * statement_timeout + PATIENCE,
         )
         self._writes = PooledWrites(
             pool(pool_size, lock_timeout=patience, default_transaction_isolation="read committed")
@@ -295,9 +296,12 @@ class PostgreSQLConnection:
         if self._driver.is_in_transaction():
             await self._driver.execute("ROLLBACK")
 
+    def abort(self) -> None:
+        self._driver.terminate()
+
     async def close(self) -> None:
         if self.broken:
-            self._driver.terminate()
+            self.abort()
         with contextlib.suppress(Exception):
             await self.alchemy.close()
 

@@ -324,6 +324,9 @@ class SQLiteConnection:
         if self._raw.in_transaction:
             await self._in_thread(lambda: self._raw.execute("ROLLBACK"))
 
+    def abort(self) -> None:
+        self.broken = True
+
     async def close(self) -> None:
         with contextlib.suppress(Exception):
             await self.alchemy.close()
