@@ -104,12 +104,13 @@ class Tables:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._now = dt.datetime.now(dt.UTC)
 
     async def put(self, shape: Shape, columns: Sequence[sa.Column[Any]], rows: Sequence[Row], update: bool) -> None:
         """Raises LoadError for keys that are there, unless they are to be updated."""
         names = tuple(column.key for column in columns)
         values = [shape.model.row_of(dict(zip(names, row[1:], strict=True))) for row in rows]
-        times = dict.fromkeys(TIMES.intersection(shape.table.c.keys()).difference(names), dt.datetime.now(dt.UTC))
+        times = dict.fromkeys(TIMES.intersection(shape.table.c.keys()).difference(names), self._now)
         if not all(column.key in names for column in shape.keys):
             await self._session.run_many(_insert(shape.table, (*values[0], *times)), values, **times)
             return

@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import csv
+import io
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -50,18 +51,19 @@ def open_source(path: str, shapes: Mapping[str, Shape]) -> Iterator[Source]:
     """The file of that path, or standard input. Raises SourceError, here or when the rows are read."""
     with contextlib.ExitStack() as held:
         if path == STANDARD_INPUT:
-            yield _of_text(sys.stdin.buffer, "Standard input", shapes)
+            standard_input: Any = sys.stdin.buffer
+            yield _of_text(io.BufferedReader(standard_input, BLOCK), "Standard input", shapes)
             return
         found = (dialect.open_file(Path(path)) for dialect in dialects.all_dialects().values())
         database = next(filter(None, found), None)
         if database is None:
-            yield _of_text(held.enter_context(Path(path).open("rb", BLOCK)), path, shapes)
+            yield _of_text(held.enter_context(io.BufferedReader(io.FileIO(path), BLOCK)), path, shapes)
         else:
             yield _of_database(held.enter_context(contextlib.closing(database)), path, shapes)
 
 
-def _of_text(file: Any, name: str, shapes: Mapping[str, Shape]) -> Source:
-    head: bytes = file.peek()
+def _of_text(file: io.BufferedReader, name: str, shapes: Mapping[str, Shape]) -> Source:
+    head = file.peek()
     if not head:
         raise SourceError(f"{name} is empty: there is nothing to load.")
     if b"\0" in head:
