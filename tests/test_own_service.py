@@ -1,5 +1,6 @@
 """The project as somebody's own start: students go, something else comes."""
 
+import shutil
 from pathlib import Path
 
 import httpx
@@ -36,6 +37,12 @@ class TestWithoutStudents:
             for path in ("/health/live", "/health/ready", "/docs", "/openapi.json", "/metrics", "/problems/not-found"):
                 assert httpx.get(f"{service.url}{path}").status_code == 200, path
             assert httpx.get(f"{service.url}/students").status_code == 404
+
+    def test_history_starts_anew(self, tree: Tree) -> None:
+        shutil.rmtree(tree / "migrations/versions")
+        assert "  create table idempotency_keys\n" in tree.managed("makemigrations", "-m", "first")
+        assert tree.managed("migrate") == "Applied 0001_first\n"
+        assert tree.managed("check") == "Nothing found.\n"
 
     def test_another_app_takes_its_place(self, tree: Tree) -> None:
         printed = tree.managed("startapp", "courses", "--model", "Course")

@@ -46,10 +46,6 @@ class MigrationError(DatabaseError):
     """The migrations, or what the database says of them, do not allow what was asked for."""
 
 
-class NewerDatabase(MigrationError):
-    """A migration was applied that this version of the service does not have."""
-
-
 class Step(NamedTuple):
     """One migration, applied or taken back."""
 
@@ -59,7 +55,8 @@ class Step(NamedTuple):
 
 def history() -> tuple[str, ...]:
     """The names of all migrations, the first one first."""
-    return tuple(_history((FOLDER / "versions").stat().st_mtime_ns))
+    folder = FOLDER / "versions"
+    return tuple(_history(folder.stat().st_mtime_ns)) if folder.exists() else ()
 
 
 def resolve(revision: str) -> str | None:
@@ -215,7 +212,7 @@ def _current(connection: sa.Connection) -> str | None:
     if not found:
         return None
     if unknown := set(found).difference(history()):
-        raise NewerDatabase(
+        raise MigrationError(
             f"The database has the migration {', '.join(sorted(unknown))}, which is not in {FOLDER.name}/versions: "
             "a newer version of the service made it. Run that version, or use another database."
         )
