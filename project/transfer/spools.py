@@ -13,6 +13,7 @@ from project.database.errors import Full
 PIECE = 256 * 1024
 """Bytes that are read or written at once: what a thread takes a moment for, and a thousand of which fit in memory."""
 
+NO_ROOM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_ROOM = "There is no room left for temporary files: make some where TMPDIR points to, or point it elsewhere."
 
 
@@ -23,7 +24,7 @@ def spool() -> Iterator[BinaryIO]:
         with tempfile.TemporaryFile() as file:
             yield file
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in NO_ROOM_ERRORS:
             raise Full(NO_ROOM) from error
         raise
 
