@@ -1,7 +1,7 @@
 """What tests share: databases of their own on every engine, and the service on them."""
 
+import itertools
 import os
-import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,17 +48,28 @@ def mariadb() -> Iterator[servers.MariaDB]:
     yield from _running(servers.start_mariadb)
 
 
+@pytest.fixture(scope="session")
+def new_database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """Given an engine, the URL of an empty database on it that nobody else uses."""
+    numbers = itertools.count(1)
+
+    def create(engine: str) -> str:
+        name = f"registrar_{next(numbers)}"
+        match engine:
+            case "sqlite":
+                return f"sqlite:///{tmp_path_factory.mktemp('database') / name}.sqlite3"
+            case "mysql":
+                return servers.MySQLElsewhere(TEST_MYSQL_URL).create_database(name)
+        server: servers.Server = request.getfixturevalue(engine)
+        return server.create_database(name)
+
+    return create
+
+
 @pytest.fixture(scope="module")
-def database_url(engine: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+def database_url(engine: str, new_database: Callable[[str], str]) -> str:
     """Of an empty database, which this module has for itself."""
-    name = re.sub(r"\W", "_", request.node.nodeid.rpartition("tests/")[2].removesuffix(".py"))[-40:].lower()
-    match engine:
-        case "sqlite":
-            return f"sqlite:///{tmp_path_factory.mktemp('database') / 'registrar.sqlite3'}"
-        case "mysql":
-            return servers.MySQLElsewhere(TEST_MYSQL_URL).create_database(f"registrar_{name}")
-    server: servers.Server = request.getfixturevalue(engine)
-    return server.create_database(f"registrar_{name}")
+    return new_database(engine)
 
 
 @pytest.fixture(scope="module")

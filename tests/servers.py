@@ -1,10 +1,11 @@
 """Database servers of our own for tests: on loopback, with nothing in them, ended when the tests end.
 
-They are set to what surprises most (a time zone far from UTC, a narrow character set), so that whatever the service takes
-for granted shows. They do not wait for the disk: that is as durable against kill -9 as any other, and a fraction of the time.
+They are set to what surprises most (a time zone far from UTC, a narrow character set), so that whatever the service
+takes for granted shows. They do not wait for the disk: kill -9 takes no more from them for that.
 """
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import pwd
@@ -35,6 +36,8 @@ PASSWORD_IN_URL = "p%40ss%2Fw%C3%B6rd%25"
 
 class Server:
     """A running database server. Its port and its data stay the same over `restart`."""
+
+    ends_by = signal.SIGTERM
 
     def __init__(self, command: list[str], folder: Path, scheme: str, port: int) -> None:
         self.scheme = scheme
@@ -70,8 +73,6 @@ class Server:
             self._process.wait(START_SECONDS)
             self._process = None
 
-    ends_by: signal.Signals = signal.SIGTERM
-
     def kill(self) -> None:
         """kill -9 of every process of the server at once."""
         if self._process is not None:
@@ -81,7 +82,8 @@ class Server:
             except psutil.NoSuchProcess:
                 family = []
             for process in family:
-                _kill(process)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
             psutil.wait_procs(family, START_SECONDS)
             self._process.wait(START_SECONDS)
             self._process = None
@@ -146,9 +148,7 @@ def start_postgresql(folder: Path) -> PostgreSQL:
             f"--pgdata={data}",
         ]
     )
-    (data / "pg_hba.conf").write_text(
-        "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-    )
+    (data / "pg_hba.conf").write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
     options = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
@@ -156,7 +156,6 @@ def start_postgresql(folder: Path) -> PostgreSQL:
         "fsync": "off",
         "full_page_writes": "off",
         "timezone": "Asia/Kolkata",
-        "max_prepared_transactions": "5",
     }
     command = [*_as(user), str(binaries / "postgres"), "-D", str(data), "-p", str(port)]
     for name, value in options.items():
@@ -314,14 +313,7 @@ def _run(command: list[str]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Runs in the child before the program: Linux's prctl(PR_SET_PDEATHSIG, SIGKILL); elsewhere there is no such call."""
+    """Run in the child before the program: Linux's prctl(PR_SET_PDEATHSIG, SIGKILL), where there is such a call."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "prctl"):
         libc.prctl(1, signal.SIGKILL)
-
-
-def _kill(process: psutil.Process) -> None:
-    try:
-        process.kill()
-    except psutil.NoSuchProcess:
-        pass

@@ -38,9 +38,7 @@ class Backend(Protocol):
     async def close(self) -> None: ...
 
 
-async def open_session(
-    engine: AsyncEngine, hold: Callable[[AsyncConnection, Any], Awaitable[Connection]]
-) -> Session:
+async def open_session(engine: AsyncEngine, hold: Callable[[AsyncConnection, Any], Awaitable[Connection]]) -> Session:
     """A session on a new connection; `hold` is given SQLAlchemy's and the driver's."""
     alchemy = await engine.connect()
     try:

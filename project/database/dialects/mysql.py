@@ -415,8 +415,13 @@ class MySQLConnection:
 
     async def _execute(self, sql: str, parameters: Sequence[Any]) -> Cursor:
         cursor: Cursor = self._driver.cursor()
-        with self._noting():
+        try:
             await cursor.execute(sql, tuple(parameters))
+        except asyncmy.errors.Error as error:
+            self.note(error)
+            raise
+        except ValueError as error:  # a number that the driver cannot send
+            raise asyncmy.errors.DataError(1264, str(error)) from error
         return cursor
 
     @contextlib.contextmanager
