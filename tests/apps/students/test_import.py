@@ -8,6 +8,7 @@ from httpx import Response
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from project.settings import BASE_DIR
 from tests.problems import refused
 from tests.rosters import as_csv, as_json_lines, fields, students
 
@@ -131,6 +132,10 @@ class TestImport:
         ]  # fmt: skip
         assert report(response)["refused"] == 8
         assert names(client) == ["Ada", "Cleo: a : b"]
+
+    def test_takes_the_sample_that_comes_with_the_app(self, client: Client) -> None:
+        found = report(send(client, (BASE_DIR / "apps" / "students" / "sample.csv").read_bytes()))
+        assert (found["created"], found["refused"]) == (50, 0)
 
     @pytest.mark.parametrize("number", ["", " 1", "1 ", "+1", "1_0", "0x1", "nan", "inf", "-inf", "1e400", "1,5", ".5", "1.", "01", "１", "10.000001", "-0.1", "true", "1d", "\t1"])  # fmt: skip  # noqa: E501
     def test_numbers_are_those_of_json(self, client: Client, number: str) -> None:

@@ -4,10 +4,13 @@ from collections import defaultdict
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
+from project.asgi import create_app
+from project.settings import Settings
 from tests.problems import refused
 from tests.rosters import as_csv, students
 
@@ -91,3 +94,13 @@ class TestStatistics:
     @pytest.mark.parametrize("name", ["sort", "limit", "count", "format"])
     def test_take_no_other_parameters(self, client: Client, name: str) -> None:
         assert refused(client.get("/students/statistics", params={name: "1"}), 400, "bad-query").keys() == {f"/{name}"}
+
+    @pytest.mark.engines("sqlite")
+    def test_have_the_time_of_a_request_and_say_when_it_is_over(self, client: Client, settings: Settings) -> None:
+        fill(client, students(1000))
+        hasty = create_app(msgspec.structs.replace(settings, statement_timeout=1e-9))
+        with TestClient(hasty, base_url="http://127.0.0.1", raise_server_exceptions=False) as impatient:
+            response = impatient.get("/students/statistics")
+        refused(response, 503, "unavailable")
+        assert "longer" in response.json()["detail"]
+        assert response.headers["retry-after"]
