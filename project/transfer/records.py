@@ -8,18 +8,21 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Any, BinaryIO, Generic, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import Meta
 
 from project.faults import escape, faults
-from project.problems import FieldError, InvalidBody, Malformed, Problem, TooLarge
+from project.problems import MOST_ERRORS, FieldError, InvalidBody, Malformed, Problem, TooLarge
 
 T = TypeVar("T")
 
 MOST_LINE = 1024 * 1024
 """Bytes of a line, its end not counted."""
+MOST_POINTER = 200
+"""Characters of it that are reported: the name of a field that nobody knows may be as long as a line."""
 BLOCK = 256 * 1024
 BATCH = 1000
 """Records that are read in one step."""
@@ -42,7 +45,7 @@ class Batch(msgspec.Struct, Generic[T]):
 
     def refuse(self, line: int, found: Sequence[FieldError]) -> None:
         self.refused += 1
-        self.faults.extend(RecordFault(line, fault.pointer, fault.detail) for fault in found)
+        self.faults.extend(RecordFault(line, fault.pointer[:MOST_POINTER], fault.detail) for fault in found)
 
     def is_full(self) -> bool:
         return len(self.accepted) + self.refused >= BATCH
@@ -165,7 +168,8 @@ _Reader = Callable[[str], Any]
 def _columns(header: list[str], shape: type[Any]) -> list[tuple[int, str, _Reader | None]]:
     """For each column that counts: its place, its name, and what reads its text, unless it is to be text."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(shape)}
-    found = [FieldError(f"/{escape(name)}", "is no column here") for name in header if name not in fields]
+    unknown = islice((name for name in header if name not in fields), MOST_ERRORS)
+    found = [FieldError(f"/{escape(name)}"[:MOST_POINTER], "is no column here") for name in unknown]
     found += [FieldError(f"/{name}", "stands twice in the header") for name in fields if header.count(name) > 1]
     found += [
         FieldError(f"/{name}", "is missing from the header")

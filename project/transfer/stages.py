@@ -21,6 +21,8 @@ class Stage:
         self._decode = {table: msgspec.msgpack.Decoder(_rows_of(found)).decode for table, found in columns.items()}
 
     def put(self, table: str, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
         data = self._encode((table, rows))
         self._file.write(len(data).to_bytes(8, "big"))
         self._file.write(data)

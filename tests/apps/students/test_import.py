@@ -176,6 +176,13 @@ class TestImport:
         assert report(send(client, body))["created"] == 100
 
 
+    def test_report_stays_small_whatever_names_fields_have(self, client: Client) -> None:
+        line = b'{"name": "A", "department": "B", "cgpa": 1, "' + b"x" * 900_000 + b'": 1}\n'
+        response = send(client, line * 20, JSON_LINES)
+        assert report(response)["refused"] == 20
+        assert len(response.content) < 20_000
+
+
 class TestDryRun:
     def test_reports_what_would_be_and_keeps_nothing(self, client: Client) -> None:
         response = send(client, HEADER + b"A,B,1\nA,B,11\nC,D,2\n", dry_run="true")
