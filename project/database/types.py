@@ -81,4 +81,5 @@ class Timestamp(TypeDecorator[dt.datetime]):
 
 def timestamp_text(moment: dt.datetime) -> str:
     """RFC 3339 in UTC, always with six fraction digits: 2026-01-31T09:30:00.000000Z."""
-    return moment.astimezone(dt.UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    in_utc = moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC)
+    return in_utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import aiosqlite
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, Dialect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.ext.compiler import compiles
@@ -28,6 +28,7 @@ from project.database.dialects import Ordering, Position
 from project.database.pools import Pool
 from project.database.sessions import Session
 from project.database.statements import Row
+from project.database.types import timestamp_text
 from project.settings import BASE_DIR
 
 R = TypeVar("R")
@@ -57,16 +58,22 @@ def blob() -> TypeEngine[Any]:
     return sa.LargeBinary()
 
 
-def timestamp() -> TypeEngine[Any]:
+class _Moment(sqlite.DATETIME):
     """Text of fixed width, which orders as the moments do and is what clients are sent."""
-    return sqlite.DATETIME(  # type: ignore[no-untyped-call]
-        storage_format="%(year)04d-%(month)02d-%(day)02dT%(hour)02d:%(minute)02d:%(second)02d.%(microsecond)06dZ",
-        regexp=r"(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+).(\d+)Z",
-    )
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[dt.datetime | None], str | None]:
+        return lambda moment: None if moment is None else timestamp_text(moment)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], dt.datetime | None]:
+        return lambda text: None if text is None else dt.datetime.fromisoformat(text)
+
+
+def timestamp() -> TypeEngine[Any]:
+    return _Moment()  # type: ignore[no-untyped-call]
 
 
 def to_driver_time(moment: dt.datetime) -> dt.datetime:
-    return moment.replace(tzinfo=None)
+    return moment
 
 
 time_from_driver_to_text = None
