@@ -28,6 +28,9 @@ from tests.requirements import missing
 
 T = TypeVar("T")
 
+_PARENT = ThreadPoolExecutor(1, thread_name_prefix="parent-of-servers")
+"""What a server takes for its parent is the thread that starts it: this one lives as long as the tests."""
+
 START_SECONDS = 60.0
 USER = "registrar"
 PASSWORD = "p@ss/wörd%"
@@ -51,10 +54,7 @@ class Server:
 
     def start(self) -> None:
         """Returns when the server takes connections."""
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_end_with_parent
-            )
+        self._process = _PARENT.submit(self._launch).result()
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -65,6 +65,12 @@ class Server:
                     self.kill()
                     raise RuntimeError(f"{self.scheme} did not start: {self._log.read_text()[-2000:]}") from error
             time.sleep(0.02)
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_end_with_parent
+            )
 
     def stop(self) -> None:
         """End it in good order, and whoever is connected with it."""
