@@ -42,6 +42,8 @@ IN_LOOP = 0.002
 """Seconds that a read may run on the event loop before it is started again in a thread."""
 WRITER_CACHE = 16 * 1024
 """KiB. Rows in random order touch pages all over the indexes: with SQLite's 2 MiB, many rows cost a third more."""
+CHECKPOINT_PAGES = 4000
+"""16 MiB in the write-ahead log before it is carried over: a page that many commits changed is carried over once."""
 MAGIC = b"SQLite format 3\0"
 """How every SQLite file begins: https://sqlite.org/fileformat2.html."""
 STEPS = 1000
@@ -220,6 +222,7 @@ class SQLiteBackend(PooledReads):
         async def hold(alchemy: AsyncConnection, driver: _DriverConnection) -> SQLiteConnection:
             if budget is None:
                 driver.raw.execute(f"PRAGMA cache_size = -{WRITER_CACHE}")
+                driver.raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
             else:
                 driver.raw.execute("PRAGMA query_only = ON")
             return SQLiteConnection(alchemy, driver.raw, self._threads, budget)
