@@ -24,7 +24,7 @@ MOST_FAULTS = 1000
 UNIT = 5000
 """Rows that are written at once where other writers may come in between.
 
-They take SQLite a fifth of a second. Fewer would be no kinder: each unit writes the index pages that it touched to disk,
+They take SQLite a fifth of a second. Fewer would be no kinder: each writes the index pages that it touched to disk,
 and a thousand rows touch nearly as many as five thousand do.
 """
 

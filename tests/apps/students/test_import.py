@@ -86,7 +86,7 @@ class TestImport:
     def test_passes_over_anything_that_stands_for_what_the_service_gives(self, client: Client, ignored: str) -> None:
         body = f'{{"name": "A", "department": "B", "cgpa": 1, "{ignored}": {{"any": ["thing"]}}}}\n'.encode()
         assert report(send(client, body, JSON_LINES))["created"] == 1
-        body = f"name,{ignored},department,cgpa\nA,\"any\nthing\",B,1\n".encode()
+        body = f'name,{ignored},department,cgpa\nA,"any\nthing",B,1\n'.encode()
         assert report(send(client, body))["created"] == 1
 
     def test_reports_each_refused_record_with_its_first_line_and_keeps_the_others(self, client: Client) -> None:
@@ -175,7 +175,6 @@ class TestImport:
         assert len(body) > 9 * MIB
         assert report(send(client, body))["created"] == 100
 
-
     def test_report_stays_small_whatever_names_fields_have(self, client: Client) -> None:
         line = b'{"name": "A", "department": "B", "cgpa": 1, "' + b"x" * 900_000 + b'": 1}\n'
         response = send(client, line * 20, JSON_LINES)
@@ -241,9 +240,7 @@ class TestRefusedFiles:
             (b"a/b~c,name,department,cgpa\n", {"/a~1b~0c"}),
         ],
     )
-    def test_csv_starts_with_the_names_of_its_columns(
-        self, client: Client, header: bytes, pointers: set[str]
-    ) -> None:
+    def test_csv_starts_with_the_names_of_its_columns(self, client: Client, header: bytes, pointers: set[str]) -> None:
         assert refused(send(client, header + b"A,B,1\n"), 422, "invalid-body").keys() == pointers
 
     def test_csv_is_not_empty(self, client: Client) -> None:

@@ -235,9 +235,7 @@ class TestLoadCSV:
         assert "/department is missing" in said
 
 
-TUTORIAL = (
-    "CREATE TABLE students (id INTEGER NOT NULL, name VARCHAR, department VARCHAR, cgpa FLOAT, PRIMARY KEY (id))"
-)
+TUTORIAL = "CREATE TABLE students (id INTEGER NOT NULL, name VARCHAR, department VARCHAR, cgpa FLOAT, PRIMARY KEY (id))"
 
 
 class TestLoadDatabase:
