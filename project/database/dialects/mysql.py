@@ -330,6 +330,7 @@ class MySQLConnection:
         self._driver = driver
         self._id_step = id_step
         self._lost = False
+        self._unread = False
         self._undone: BaseException | None = None
 
     @property
@@ -369,10 +370,10 @@ class MySQLConnection:
     async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
         cursor: SSCursor = self._driver.cursor(SSCursor)
         await cursor.execute(sql, tuple(parameters))
-        broken, self.broken = self.broken, True  # until the last row has been read nothing else can be
+        self._unread = True
         while rows := await cursor.fetchmany(size):
             yield rows
-        self.broken = broken
+        self._unread = False
 
     async def begin(self) -> None:
         """Without autocommit the first statement does it."""
@@ -384,6 +385,9 @@ class MySQLConnection:
     async def commit(self) -> None:
         if self._undone is not None:
             raise errors.Transient("An error of a statement had undone the whole transaction.") from self._undone
+        if self._unread:  # which only a snapshot leaves: there is nothing to commit, and the rest may be long
+            self.broken = True
+            return
         try:
             await self._driver.commit()
         except Exception as error:
@@ -392,6 +396,8 @@ class MySQLConnection:
             raise
 
     async def rollback(self) -> None:
+        if self._unread:
+            raise errors.Gone("There are rows left to be read first.")
         self._undone = None
         await self._driver.rollback()
 
