@@ -1,8 +1,7 @@
 """Imports over HTTP: a file of any size becomes rows, and a report says what became of each record."""
 
 import asyncio
-import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Annotated, Any, BinaryIO
 
@@ -85,7 +84,7 @@ async def import_records(
     report = ImportReport(0, 0, options.dry_run, options.atomic, [], False)
     with spool() as file:
         stage = Stage(file, {table: [model.__table__.c[name] for name in names]})
-        while await asyncio.to_thread(_read_some, records, operator.attrgetter(*names), stage, table, report):
+        while await asyncio.to_thread(_read_some, records, names, stage, table, report):
             pass
         is_kept = not (options.atomic and report.refused)
         report.created = stage.count if is_kept else 0
@@ -112,18 +111,14 @@ def columns_of(record: type[msgspec.Struct]) -> tuple[str, ...]:
 
 
 def _read_some(
-    records: Iterator[Batch[Any]],
-    values: Callable[[Any], tuple[Any, ...]],
-    stage: Stage,
-    table: str,
-    report: ImportReport,
+    records: Iterator[Batch[Any]], names: Sequence[str], stage: Stage, table: str, report: ImportReport
 ) -> bool:
     """Whether there was anything left to read."""
     batch = next(records, None)
     if batch is None:
         return False
     report.refuse(batch.refused, batch.faults)
-    stage.put(table, [(line, *values(record)) for line, record in batch.accepted])
+    stage.put(table, [(line, *(getattr(record, name) for name in names)) for line, record in batch.accepted])
     return True
 
 

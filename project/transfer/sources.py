@@ -54,12 +54,18 @@ def open_source(path: str, shapes: Mapping[str, Shape]) -> Iterator[Source]:
             standard_input: Any = sys.stdin.buffer
             yield _of_text(io.BufferedReader(standard_input, BLOCK), "Standard input", shapes)
             return
-        found = (dialect.open_file(Path(path)) for dialect in dialects.all_dialects().values())
-        database = next(filter(None, found), None)
+        database = _database(Path(path))
         if database is None:
             yield _of_text(held.enter_context(io.BufferedReader(io.FileIO(path), BLOCK)), path, shapes)
         else:
             yield _of_database(held.enter_context(contextlib.closing(database)), path, shapes)
+
+
+def _database(path: Path) -> DatabaseFile | None:
+    if not path.is_file():
+        return None  # a pipe, of which each byte comes once
+    found = (dialect.open_file(path) for dialect in dialects.all_dialects().values())
+    return next(filter(None, found), None)
 
 
 def _of_text(file: io.BufferedReader, name: str, shapes: Mapping[str, Shape]) -> Source:

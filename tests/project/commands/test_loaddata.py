@@ -1,8 +1,10 @@
 """`manage.py loaddata`."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,15 @@ class TestLoadDump:
         manage("migrate")
         (tmp_path / "dump").write_text("\ufeff" + lines(line(1), "", line(2)), newline="\r\n")
         assert manage("loaddata", str(tmp_path / "dump")).stdout == "Loaded 2 of students.student\n"
+
+    def test_a_pipe_by_its_name(self, manage: Manage, tmp_path: Path) -> None:
+        manage("migrate")
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        with ThreadPoolExecutor(1) as threads:
+            writing = threads.submit(pipe.write_text, lines(line(1), line(2)))
+            assert manage("loaddata", str(pipe)).stdout == "Loaded 2 of students.student\n"
+            writing.result()
 
     def test_there_is_no_such_file(self, manage: Manage, tmp_path: Path) -> None:
         manage("migrate")
