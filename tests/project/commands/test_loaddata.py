@@ -4,9 +4,9 @@ import json
 import os
 import sqlite3
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -97,10 +97,8 @@ class TestLoadDump:
         manage("migrate")
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
-        with ThreadPoolExecutor(1) as threads:
-            writing = threads.submit(pipe.write_text, lines(line(1), line(2)))
-            assert manage("loaddata", str(pipe)).stdout == "Loaded 2 of students.student\n"
-            writing.result()
+        Thread(target=pipe.write_text, args=[lines(line(1), line(2))], daemon=True).start()
+        assert manage("loaddata", str(pipe)).stdout == "Loaded 2 of students.student\n"
 
     def test_there_is_no_such_file(self, manage: Manage, tmp_path: Path) -> None:
         manage("migrate")
