@@ -1,10 +1,13 @@
 """How long a process lives: as long as the one that started it, and a moment more for what is in flight."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -12,13 +15,31 @@ GRACE = 25
 """Seconds that requests in flight have to finish when the service stops: less than the 30 that Kubernetes waits."""
 
 
+@contextlib.contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Keeps SIGINT waiting, in this process and until `end_with_parent` in those that it starts meanwhile.
+
+    Ctrl-C reaches all processes of a terminal at once, and one that is still being imported can do nothing with it.
+    """
+    if os.name == "posix":
+        resource_tracker.ensure_running()  # starting it would let SIGINT through again
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
 def end_with_parent() -> None:
     """Ends this process, a worker's, when the one that started it is gone, however that ended.
 
-    Does nothing in a process that multiprocessing did not start.
+    To be called when it handles signals. Does nothing in a process that multiprocessing did not start.
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
+        if os.name == "posix":
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         threading.Thread(target=_end_after, args=(parent.sentinel,), name="parent", daemon=True).start()
 
 

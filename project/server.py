@@ -14,8 +14,8 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
+from project import lifetime
 from project.hosts import is_loopback
-from project.lifetime import GRACE
 from project.settings import BASE_DIR, Settings
 
 log = structlog.get_logger(__name__)
@@ -87,13 +87,13 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int = 1, relo
         proxy_headers=not settings.debug,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
+        timeout_graceful_shutdown=lifetime.GRACE,
         workers=workers,
         reload=reload,
         reload_dirs=[str(BASE_DIR / "project"), str(BASE_DIR / "apps")] if reload else None,
     )
     if reload:
-        ChangeReload(config, uvicorn.Server(config).run, [listener]).run()
+        Reload(config, uvicorn.Server(config).run, [listener]).run()
     elif workers > 1:
         _serve_with_workers(config, [listener])
     else:
@@ -125,6 +125,16 @@ def _serve_with_workers(config: uvicorn.Config, sockets: list[socket.socket]) ->
         raise ServerError("A worker could not start; the log says why.")
 
 
+class Reload(ChangeReload):  # type: ignore[valid-type,misc]
+    def startup(self) -> None:
+        with lifetime.without_interrupts():
+            super().startup()
+
+    def restart(self) -> None:
+        with lifetime.without_interrupts():
+            super().restart()
+
+
 class Workers(Multiprocess):
     """uvicorn's workers: one that dies is replaced, and if none can start, that is the end.
 
@@ -136,20 +146,31 @@ class Workers(Multiprocess):
         self.failed = False
         self._have_served = False
 
+    def init_processes(self) -> None:
+        self.processes = [self._started() for _ in range(self.processes_num)]
+
     def keep_subprocess_alive(self) -> None:
         self._have_served = self._have_served or any(worker.is_ready(timeout=0.1) for worker in self.processes)
         for place, worker in enumerate(self.processes):
-            if worker.process.is_alive() or self.should_exit.is_set():
+            if worker.process.is_alive() or self.should_exit.is_set() or self.signal_queue:
                 continue
             worker.kill()  # lets go of its pipes
             mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-            if worker.exitcode == STARTUP_FAILURE or not self._have_served:
+            if worker.exitcode == STARTUP_FAILURE or (worker.exitcode == 1 and not self._have_served):
                 self.failed = True
                 self.should_exit.set()
                 return
             log.error("worker replaced", pid=worker.pid, exit_code=worker.exitcode)
-            self.processes[place] = Process(self.config, self.sockets)
-            self.processes[place].start()
+            self.processes[place] = self._started()
+
+    def handle_hup(self) -> None:
+        self.handle_term()  # the terminal was closed: to serve on would hold the port with nobody there to give it back
+
+    def _started(self) -> Process:
+        worker = Process(self.config, self.sockets)
+        with lifetime.without_interrupts():
+            worker.start()
+        return worker
 
     def terminate_all(self) -> None:
         # Whoever connects from here on is refused at once instead of waiting in a queue that nobody serves.
