@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from litestar import Litestar
-from litestar.testing import TestClient
 
-from project import registry
-from project.asgi import create_app
-from project.database import migrations
 from project.settings import Settings, load
 from tests import servers
+from tests.clients import Client, empty, serving
 
 S = TypeVar("S", bound=servers.Server)
 
@@ -82,24 +78,16 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def module_client(settings: Settings) -> Iterator[TestClient[Litestar]]:
-    app = create_app(settings)
-    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
-        client.blocking_portal.call(migrations.migrate, app.state.database)
+def module_client(settings: Settings) -> Iterator[Client]:
+    with serving(settings) as client:
         yield client
 
 
 @pytest.fixture
-def client(module_client: TestClient[Litestar], settings: Settings) -> TestClient[Litestar]:
+def client(module_client: Client) -> Client:
     """A client of the service on an empty database."""
-    module_client.blocking_portal.call(_empty_tables, module_client.app, settings)
+    empty(module_client)
     return module_client
-
-
-async def _empty_tables(app: Litestar, settings: Settings) -> None:
-    async with app.state.database.engine.begin() as connection:
-        for table in reversed(registry.metadata(settings.installed_apps).sorted_tables):
-            await connection.execute(table.delete())
 
 
 def _running(start: Callable[[Path], S]) -> Iterator[S]:

@@ -1,0 +1,36 @@
+"""The service in this process, and clients of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from litestar import Litestar
+from litestar.testing import TestClient
+
+from project import registry
+from project.asgi import create_app
+from project.database import Database, migrations
+from project.settings import Settings
+
+Client = TestClient[Litestar]
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Client]:
+    """A client of the service, on a database that is migrated first."""
+    app = create_app(settings)
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        client.blocking_portal.call(migrations.migrate, app.state.database)
+        yield client
+
+
+def empty(client: Client) -> None:
+    """Delete all rows of its database."""
+    state = client.app.state
+
+    async def delete() -> None:
+        database: Database = state.database
+        async with database.connect() as connection:
+            for table in reversed(registry.metadata(state.settings.installed_apps).sorted_tables):
+                await connection.execute(table.delete())
+
+    client.blocking_portal.call(delete)
