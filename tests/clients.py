@@ -1,15 +1,17 @@
 """The service in this process, and clients of it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
+import httpx
 from litestar import Litestar
 from litestar.testing import TestClient
 
 from project import registry
 from project.asgi import create_app
 from project.database import Database, migrations
-from project.settings import Settings
+from project.settings import Settings, load
 
 Client = TestClient[Litestar]
 
@@ -21,6 +23,18 @@ def serving(settings: Settings) -> Iterator[Client]:
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
         client.blocking_portal.call(migrations.migrate, app.state.database)
         yield client
+
+
+@asynccontextmanager
+async def calling(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    """The same for many calls at once, in the event loop of the test."""
+    app: Any = create_app(load({"DATABASE_URL": database_url, "LOG_LEVEL": "WARNING"}))
+    await migrations.migrate(app.state.database)
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
+            yield client
+    finally:
+        await app.state.database.close()
 
 
 def empty(client: Client) -> None:

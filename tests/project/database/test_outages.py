@@ -2,16 +2,14 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
-from project.asgi import create_app
-from project.database import errors, migrations
-from project.settings import load
+from project.database import errors
+from tests.clients import calling
 from tests.lines import line_to, once
 from tests.servers import Server, in_a_loop
 from tests.units import Desk, book, furnished, opened, titles
@@ -27,19 +25,6 @@ STUDENT = {"name": "Ananya", "department": "CSE", "cgpa": 8.9}
 def server(engine: str, request: pytest.FixtureRequest) -> Server:
     found: Server = request.getfixturevalue(engine)
     return found
-
-
-@asynccontextmanager
-async def service(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the service on a migrated database."""
-    app: Any = create_app(load({"DATABASE_URL": url, "LOG_LEVEL": "WARNING"}))
-    database = app.state.database
-    await migrations.migrate(database)
-    try:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1") as client:
-            yield client
-    finally:
-        await database.close()
 
 
 async def names(client: httpx.AsyncClient) -> list[str]:
@@ -102,7 +87,7 @@ class TestLineThatBreaks:
         self, new_database: Callable[[str], str], engine: str, where: str
     ) -> None:
         async def scenario() -> None:
-            async with line_to(new_database(engine)) as (line, url), service(url) as client:
+            async with line_to(new_database(engine)) as (line, url), calling(url) as client:
                 assert (await client.post("/students", json={**STUDENT, "name": "before"})).status_code == 201
                 key = {"Idempotency-Key": "once and only once"}
                 line.breaks_at = once(b"COMMIT", where)
@@ -124,7 +109,7 @@ class TestServerThatGoes:
         """The connections that were idle meanwhile are all dead: no client is to find out."""
 
         async def scenario() -> Counter[int]:
-            async with service(new_database(engine)) as client:
+            async with calling(new_database(engine)) as client:
 
                 async def come_and_go(number: int) -> int:
                     response = await client.post("/students", json={**STUDENT, "name": f"student {number}"})
@@ -142,7 +127,7 @@ class TestServerThatGoes:
         self, new_database: Callable[[str], str], engine: str, server: Server
     ) -> None:
         async def scenario() -> None:
-            async with service(new_database(engine)) as client:
+            async with calling(new_database(engine)) as client:
                 assert (await client.get("/students")).status_code == 200
                 await asyncio.to_thread(server.stop)
                 try:
@@ -201,7 +186,7 @@ class TestServerThatGoes:
 
         async def scenario() -> list[str]:
             nonlocal ended
-            async with service(new_database(engine)) as client:
+            async with calling(new_database(engine)) as client:
                 async with asyncio.TaskGroup() as load:
                     for writer in range(8):
                         load.create_task(write(client, writer))
