@@ -2,10 +2,15 @@
 
 import asyncio
 import contextlib
+import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from sqlalchemy import make_url
+
+SSL_REQUEST = struct.pack(">ii", 8, 80877103)
+"""With which a client of PostgreSQL asks for encryption: https://www.postgresql.org/docs/current/protocol-message-formats.html."""
 
 
 class Line:
@@ -15,12 +20,17 @@ class Line:
     server ("after") or not ("before") before the line breaks, on which the server's answer is lost. None goes on.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self.encrypted = 0
+        """How many connections were."""
+        self._tls = tls
         self.breaks_at: Callable[[bytes], str | None] = lambda sent: None
         self._host = host
         self._port = port
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._tls is not None and not await self._encrypt(reader, writer, self._tls):
+            return
         server_reader, server_writer = await asyncio.open_connection(self._host, self._port)
         back = asyncio.create_task(_pass_on(server_reader, writer))
         try:
@@ -41,6 +51,19 @@ class Line:
             writer.close()
             server_writer.close()
 
+    async def _encrypt(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ssl.SSLContext) -> bool:
+        """As a PostgreSQL server does that takes nothing else; not every client goes along with it."""
+        try:
+            if await reader.readexactly(8) == SSL_REQUEST:
+                writer.write(b"S")
+                await writer.start_tls(tls)
+                self.encrypted += 1
+                return True
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        writer.close()
+        return False
+
 
 def once(words: bytes, where: str) -> Callable[[bytes], str | None]:
     """For `breaks_at`: the line breaks when the words come by for the first time."""
@@ -57,12 +80,12 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 @asynccontextmanager
-async def line_to(url: str) -> AsyncIterator[tuple[Line, str]]:
+async def line_to(url: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Line, str]]:
     """A line to the server of a database, and the URL of the database at the end of it."""
     target = make_url(url)
     assert target.host is not None
     assert target.port is not None
-    line = Line(target.host, target.port)
+    line = Line(target.host, target.port, tls)
     listener = await asyncio.start_server(line.carry, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     try:

@@ -24,6 +24,7 @@ import asyncmy
 import asyncpg
 import psutil
 
+from tests import certificates
 from tests.requirements import missing
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Server:
     def __init__(self, command: list[str], folder: Path, scheme: str, port: int) -> None:
         self.scheme = scheme
         self.port = port
+        self.folder = folder
         self._command = command
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -127,6 +129,11 @@ class PostgreSQL(Server):
 
 
 class MariaDB(Server):
+    @property
+    def authority(self) -> Path:
+        """The certificate of whoever signed the server's."""
+        return self.folder / "data" / "authority.pem"
+
     def create_database(self, name: str) -> str:
         self.execute(f"CREATE DATABASE {name}")
         self.execute(f"GRANT ALL ON {name}.* TO {USER}@'%'")
@@ -190,6 +197,9 @@ def start_mariadb(folder: Path) -> MariaDB:
             "--skip-test-db",
         ]
     )
+    certificates.make(data)
+    if user is not None:
+        os.chown(data / "server.key", user.pw_uid, user.pw_gid)
     options = {
         "datadir": str(data),
         "socket": str(data / "socket"),
@@ -200,6 +210,8 @@ def start_mariadb(folder: Path) -> MariaDB:
         "innodb-buffer-pool-size": "128M",
         "character-set-server": "latin1",
         "default-time-zone": "+05:30",
+        "ssl-cert": str(data / "server.pem"),
+        "ssl-key": str(data / "server.key"),
     }
     command = [*_as(user), program, "--no-defaults", *(f"--{name}={value}" for name, value in options.items())]
     server = MariaDB(command, folder, "mysql", port)

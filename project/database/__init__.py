@@ -27,10 +27,12 @@ def parse_url(text: str) -> URL:
     """The URL with its asynchronous driver. Raises SettingsError, without any password, for one that cannot be used."""
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError):  # the latter where a password was not encoded: it would show in the message
+        if "@" in (url.host or ""):
+            raise ValueError
+    except (ArgumentError, ValueError):
         raise SettingsError(
             "The database URL cannot be read: it looks like sqlite:///file or postgresql://user@host/name, and in a "
-            "password % / : @ ? # are written %25 %2F %3A %40 %3F %23."
+            "password @ is written %40 and % is written %25."
         ) from None
     try:
         return dialects.of_url(url).normalise(url)

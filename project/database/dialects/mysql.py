@@ -136,6 +136,10 @@ def normalise(url: URL) -> URL:
                 )
             value = mode
         query[option] = value
+    try:
+        _tls(query)
+    except OSError as error:
+        raise ValueError(f"The database URL names a certificate or key that cannot be used: {error}.") from None
     return url.set(drivername="mysql+asyncmy", query=query)
 
 

@@ -85,7 +85,11 @@ _OPTIONS = {
 """What a URL may set, as the database's own tools spell it, and the variable that tells psql."""
 
 _SPELLINGS = {"ssl": "sslmode", "timeout": "connect_timeout"}
-_SSL_MODES = {"true": "require", "1": "require", "on": "require", "false": "disable", "0": "disable", "off": "disable"}
+_SSL_MODES = {
+    **dict.fromkeys(("true", "1", "on"), "require"),
+    **dict.fromkeys(("false", "0", "off"), "disable"),
+    **{mode: mode for mode in ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")},
+}
 _IMPLIED = {"client_encoding": {"utf8", "utf-8"}, "charset": {"utf8", "utf-8"}}
 
 
@@ -106,7 +110,14 @@ def normalise(url: URL) -> URL:
             )
         if option in ("connect_timeout", "statement_cache_size") and not value.isdecimal():
             raise ValueError(f"The database URL sets {given} to {value}: it is a whole number.")
-        query[option] = _SSL_MODES.get(value.lower(), value) if option == "sslmode" else value
+        if option == "sslmode":
+            value = _SSL_MODES.get(value.lower(), value.lower())
+            if value not in _SSL_MODES.values():
+                modes = ", ".join(sorted(set(_SSL_MODES.values())))
+                raise ValueError(f"The database URL sets {given} to {value}: it is one of {modes}.")
+        if option in ("sslcert", "sslkey", "sslrootcert", "sslcrl") and not Path(value).is_file():
+            raise ValueError(f"The database URL names a certificate or key that is not there: {value}.")
+        query[option] = value
     return url.set(drivername="postgresql+asyncpg", query=query)
 
 

@@ -1,0 +1,119 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import make_url
+
+from project.database import errors, parse_url
+from project.database.dialects import mysql as dialect
+from project.settings import SettingsError
+from tests import certificates
+from tests.servers import MariaDB, in_a_loop
+from tests.units import Desk, furnished, metadata, opened
+
+pytestmark = pytest.mark.engines("mariadb")
+
+CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
+
+
+def answer(url: str, sql: str) -> Any:
+    """The last value of the first row."""
+
+    async def scenario() -> Any:
+        async with opened(url) as database:
+            return (await database.read(Desk, lambda desk: desk.look(sa.text(sql))))[0][-1]
+
+    return in_a_loop(scenario)
+
+
+def with_options(url: str, **options: str) -> str:
+    return make_url(url).set(query=options).render_as_string(hide_password=False)
+
+
+class TestUrl:
+    @pytest.mark.parametrize(
+        ("options", "encrypted"),
+        [
+            ({}, False),
+            ({"ssl_mode": "disabled"}, False),
+            ({"charset": "utf8mb4"}, False),
+            ({"ssl": "true"}, True),
+            ({"ssl-mode": "REQUIRED"}, True),
+            ({"ssl_ca": "{authority}"}, True),
+            ({"ssl_mode": "verify_identity", "ssl_ca": "{authority}"}, True),
+            ({"ssl_ca": "{authority}", "ssl_check_hostname": "true"}, True),
+        ],
+    )
+    def test_encrypts(self, database_url: str, mariadb: MariaDB, options: dict[str, str], encrypted: bool) -> None:
+        options = {name: value.format(authority=mariadb.authority) for name, value in options.items()}
+        assert bool(answer(with_options(database_url, **options), CIPHER)) is encrypted
+
+    @pytest.mark.parametrize("mode", ["verify_ca", "verify_identity"])
+    def test_trusts_nobody_else(self, database_url: str, tmp_path: Path, mode: str) -> None:
+        certificates.make(tmp_path)
+        url = with_options(database_url, ssl_mode=mode, ssl_ca=str(tmp_path / "authority.pem"))
+        with pytest.raises(errors.Gone):
+            answer(url, CIPHER)
+
+    def test_certificate_that_is_not_there_is_a_sentence(self, database_url: str) -> None:
+        with pytest.raises(SettingsError, match="certificate or key that cannot be used"):
+            parse_url(with_options(database_url, ssl_ca="/nowhere/authority.pem"))
+
+
+class TestConnections:
+    def test_take_nothing_for_granted(self, database_url: str) -> None:
+        assert answer(database_url, "SELECT @@time_zone") == "+00:00"
+        assert answer(database_url, "SELECT @@tx_isolation") == "READ-COMMITTED"
+        assert "STRICT_ALL_TABLES" in answer(database_url, "SELECT @@sql_mode")
+
+
+class TestTables:
+    def test_compare_text_by_code_point_whatever_the_servers_character_set(self, database_url: str) -> None:
+        async def scenario() -> list[tuple[str, str]]:
+            async with furnished(database_url) as database, database.connect() as connection:
+                rows: Any = await connection.exec_driver_sql(
+                    "SELECT engine, table_collation FROM information_schema.tables WHERE table_schema = DATABASE()"
+                )
+                return [(str(row[0]), str(row[1])) for row in rows]
+
+        assert set(in_a_loop(scenario)) == {("InnoDB", "utf8mb4_nopad_bin")}
+
+    @pytest.mark.parametrize(
+        ("version", "is_mariadb", "collation"),
+        [(None, False, "utf8mb4_nopad_bin"), ((8, 4), False, "utf8mb4_0900_bin"), ((11, 8), True, "utf8mb4_nopad_bin")],
+    )
+    def test_collation_is_the_servers_own(self, version: Any, is_mariadb: bool, collation: str) -> None:
+        asked = sa.make_url("mysql+asyncmy://").get_dialect()()
+        asked.server_version_info, asked.is_mariadb = version, is_mariadb  # type: ignore[attr-defined]
+        for table in metadata.sorted_tables:
+            statement = str(sa.schema.CreateTable(table).compile(dialect=asked))
+            assert statement.rstrip().endswith(f"ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE {collation}")
+
+
+class TestHazards:
+    def test_names_what_endangers_commits(self, database_url: str) -> None:
+        async def scenario() -> list[str]:
+            async with opened(database_url) as database, database.connect() as connection:
+                return await dialect.hazards(connection)
+
+        found = in_a_loop(scenario)
+        assert [sentence.split()[0] for sentence in found] == ["innodb_flush_log_at_trx_commit", "innodb_doublewrite"]
+
+
+class TestShell:
+    def test_keeps_the_password_from_the_list_of_processes(self, tmp_path: Path) -> None:
+        certificates.make(tmp_path)
+        url = parse_url(f"mysql://ann:s%40cret@db:3307/registrar?ssl_ca={tmp_path}/authority.pem")
+        command, environment = dialect.shell(url)
+        assert command[0] in ("mariadb", "mysql")
+        assert command[1:] == [
+            "--host=db",
+            "--port=3307",
+            "--user=ann",
+            f"--ssl-ca={tmp_path}/authority.pem",
+            "--protocol=tcp",
+            "--default-character-set=utf8mb4",
+            "registrar",
+        ]
+        assert environment == {"MYSQL_PWD": "s@cret"}
