@@ -14,7 +14,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,17 +84,33 @@ class Server:
     def kill(self) -> None:
         """kill -9 of every process of the server at once."""
         if self._process is not None:
-            try:
-                leader = psutil.Process(self._process.pid)
-                family = [leader, *leader.children(recursive=True)]
-            except psutil.NoSuchProcess:
-                family = []
+            family = self._family()
             for process in family:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             psutil.wait_procs(family, START_SECONDS)
             self._process.wait(START_SECONDS)
             self._process = None
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """It neither answers nor refuses meanwhile."""
+        family = self._family()
+        for process in family:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in family:
+                process.resume()
+
+    def _family(self) -> list[psutil.Process]:
+        assert self._process is not None
+        try:
+            leader = psutil.Process(self._process.pid)
+            return [leader, *leader.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
 
     def restart(self) -> None:
         self.start()

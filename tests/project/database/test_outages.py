@@ -149,6 +149,21 @@ class TestServerThatGoes:
 
         in_a_loop(scenario)
 
+    @pytest.mark.big
+    def test_that_neither_answers_nor_refuses_is_given_up(
+        self, new_database: Callable[[str], str], engine: str, server: Server
+    ) -> None:
+        async def scenario() -> None:
+            async with furnished(new_database(engine), DATABASE_STATEMENT_TIMEOUT="0.1") as database:
+                assert await titles(database) == []
+                with server.paused():
+                    async with asyncio.timeout(SOON):
+                        with pytest.raises(errors.Gone):
+                            await titles(database)
+                assert await titles(database) == []
+
+        in_a_loop(scenario)
+
     @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.big)])
     def test_killed_under_load_it_loses_no_write_that_was_answered(
         self, new_database: Callable[[str], str], engine: str, server: Server, times: int
