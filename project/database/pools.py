@@ -21,10 +21,16 @@ class Pool:
     """
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Session]], size: int, connect_seconds: float = CONNECT_SECONDS
+        self,
+        connect: Callable[[], Awaitable[Session]],
+        size: int,
+        connect_seconds: float = CONNECT_SECONDS,
+        is_full: Callable[[Exception], bool] = lambda error: False,
     ) -> None:
+        """`is_full` says whether an error means that the server has no more connections to give."""
         self._connect = connect
         self._connect_seconds = connect_seconds
+        self._is_full = is_full
         self._size = size
         self._idle: list[Session] = []
         self._places = size
@@ -38,10 +44,19 @@ class Pool:
             if not session.held.is_lost:
                 return session
             await self._retire([session])
-        if self._places:
-            self._places -= 1
-            return await self._opened()
-        return await self._turn() or await self._opened()
+        may_open = self._places > 0 and not self._waiting
+        self._places -= may_open
+        while True:
+            if may_open:
+                try:
+                    return await self._opened()
+                except Exception as error:
+                    if self._places == self._size or not self._is_full(error):
+                        raise  # otherwise those that are open have to do
+            found = await self._turn()
+            if found is not None:
+                return found
+            may_open = True
 
     async def release(self, session: Session) -> None:
         held = session.held
@@ -60,13 +75,20 @@ class Pool:
         await self._retire(idle)
 
     async def _opened(self) -> Session:
+        """On a place that was taken for it, which is given up if it fails."""
         try:
-            async with asyncio.timeout(self._connect_seconds):
-                return await self._connect()
-        except BaseException as error:
-            self._pass_on(None)
-            if isinstance(error, OSError):
+            try:
+                async with asyncio.timeout(self._connect_seconds):
+                    return await self._connect()
+            except OSError as error:
                 raise Gone from error
+        except BaseException as error:
+            if isinstance(error, Exception) and self._places + 1 == self._size:
+                self._refuse(error)
+            if isinstance(error, Exception) and self._is_full(error):
+                self._places += 1
+            else:
+                self._pass_on(None)
             raise
 
     async def _retire(self, sessions: Sequence[Session]) -> None:
@@ -82,14 +104,20 @@ class Pool:
         try:
             await asyncio.wait({turn}, timeout=PATIENCE)
         except asyncio.CancelledError:
-            if turn.done():
+            if not turn.cancel() and turn.exception() is None:
                 self._pass_on(turn.result())
-            turn.cancel()
             raise
         if not turn.done():
             turn.cancel()
             raise Busy("Every connection to the database is in use.")
         return turn.result()
+
+    def _refuse(self, failure: Exception) -> None:
+        """Nobody has a connection that could be given back: whoever waits, waits in vain."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(failure)
 
     def _pass_on(self, session: Session | None) -> None:
         while self._waiting:

@@ -255,7 +255,7 @@ class MySQLBackend(PooledReads):
         sa.event.listen(self._writing.sync_engine, "handle_error", _note_deadlock)
 
         def pool(engine: AsyncEngine, size: int, *settings: str, seconds: float = 0) -> Pool:
-            return Pool(lambda: _session(engine, settings, seconds), size, connect_seconds)
+            return Pool(lambda: _session(engine, settings, seconds), size, connect_seconds, is_full)
 
         super().__init__(
             pool(
@@ -461,6 +461,10 @@ _DEADLOCK = frozenset({1213})
 _LOST = frozenset({1053, 1158, 1159, 1160, 1161, 1927, 4031})
 """Errors with which the server ends the connection."""
 _UNKNOWN_IN_COMMIT = _LOST | {1180}
+
+
+def is_full(error: BaseException) -> bool:
+    return _code(error) in (1040, 1203, 1226)
 
 
 def classify(error: BaseException) -> errors.DatabaseError | None:

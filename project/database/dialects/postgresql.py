@@ -207,7 +207,7 @@ class PostgreSQLBackend(PooledReads):
         )
 
         def pool(size: int, **settings: str) -> Pool:
-            return Pool(lambda: self._session(settings), size, connect_seconds)
+            return Pool(lambda: self._session(settings), size, connect_seconds, is_full)
 
         patience = f"{PATIENCE}s"
         super().__init__(
@@ -315,6 +315,10 @@ class PostgreSQLConnection:
             self.abort()
         with contextlib.suppress(Exception):
             await self.alchemy.close()
+
+
+def is_full(error: BaseException) -> bool:
+    return _code(error) == "53300"
 
 
 def classify(error: BaseException) -> errors.DatabaseError | None:

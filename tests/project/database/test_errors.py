@@ -28,6 +28,10 @@ NO_MORE_CONNECTIONS = {
         "GRANT USAGE ON *.* TO registrar@'%' WITH MAX_USER_CONNECTIONS 0",
     ),
 }
+FEW_CONNECTIONS = {
+    "postgresql": "ALTER ROLE registrar CONNECTION LIMIT 3",
+    "mariadb": "GRANT USAGE ON *.* TO registrar@'%' WITH MAX_USER_CONNECTIONS 3",
+}
 READ_ONLY = {
     "postgresql": (
         "ALTER DATABASE {name} SET default_transaction_read_only = on",
@@ -338,6 +342,21 @@ class TestUnavailable:
             server.execute(no_limit)
         assert isinstance(error, errors.Gone)
         assert str(error) == "The database has no connection left."
+
+    @pytest.mark.engines("postgresql", "mariadb")
+    def test_few_connections_have_to_do(self, engine: str, database_url: str, request: pytest.FixtureRequest) -> None:
+        server: Server = request.getfixturevalue(engine)
+
+        async def scenario() -> list[list[str]]:
+            async with furnished(database_url) as database:
+                await database.write(Desk, lambda desk: desk.add(book, title="one", price=1.0))
+                return await asyncio.gather(*(titles(database) for _ in range(100)))
+
+        server.execute(FEW_CONNECTIONS[engine])
+        try:
+            assert in_a_loop(scenario) == [["one"]] * 100
+        finally:
+            server.execute(NO_MORE_CONNECTIONS[engine][1])
 
     @pytest.mark.engines("postgresql", "mariadb")
     def test_database_takes_no_writes(self, engine: str, database_url: str, request: pytest.FixtureRequest) -> None:
