@@ -237,11 +237,25 @@ class _DriverConnection(aiosqlite.Connection):
 
 
 async def _driver_connection(database: str, **options: Any) -> _DriverConnection:
-    raw = await asyncio.to_thread(_open, database)
+    opening = asyncio.get_running_loop().run_in_executor(None, _open, database)
+    try:
+        raw = await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unwanted)
+        raise
     connection = _DriverConnection(lambda: raw, 64)
     connection.raw = raw
-    await connection
+    try:
+        await connection
+    except asyncio.CancelledError:
+        connection.stop()
+        raise
     return connection
+
+
+def _close_unwanted(opening: asyncio.Future[sqlite3.Connection]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _open(database: str) -> sqlite3.Connection:
