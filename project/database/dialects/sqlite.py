@@ -248,7 +248,7 @@ async def _driver_connection(database: str, **options: Any) -> _DriverConnection
     try:
         await connection
     except asyncio.CancelledError:
-        connection.stop()
+        raw.close()
         raise
     return connection
 
