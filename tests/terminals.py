@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,16 @@ class Terminal:
 
     def type(self, text: str) -> None:
         os.write(self._descriptor, text.encode())
+
+    def interrupt(self) -> int:
+        """Ctrl-C, pressed again where it came before the program listened; the exit code."""
+        for _ in range(10):
+            self.process.send_signal(signal.SIGINT)
+            try:
+                return self.process.wait(SECONDS / 10)
+            except subprocess.TimeoutExpired:
+                continue
+        raise AssertionError("it does not end")
 
     def until(self, end: str) -> str:
         """All that it shows, up to and with `end`."""

@@ -1,14 +1,13 @@
 """`manage.py flush`."""
 
 import re
-import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.project.commands.conftest import Manage
-from tests.terminals import SECONDS, terminal
+from tests.terminals import terminal
 from tests.trees import ROOT
 
 CREATE = """
@@ -60,8 +59,7 @@ class TestFlush:
         command = [sys.executable, "manage.py", "flush"]
         with terminal(command, ROOT, {"DATABASE_URL": f"sqlite:///{tmp_path}/registrar.sqlite3"}) as screen:
             screen.until("[y/N]: ")
-            screen.process.send_signal(signal.SIGINT)
-            assert screen.process.wait(SECONDS) == 130
+            assert screen.interrupt() == 130
         assert count(manage) == 3
 
     def test_does_not_ask_with_noinput(self, manage: Manage) -> None:
