@@ -11,7 +11,9 @@ from litestar.testing import TestClient
 from project import registry
 from project.asgi import create_app
 from project.database import Database, migrations
+from project.database.statements import Statement
 from project.settings import Settings, load
+from tests.units import Desk
 
 Client = TestClient[Litestar]
 
@@ -40,11 +42,12 @@ async def calling(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 def empty(client: Client) -> None:
     """Delete all rows of its database."""
     state = client.app.state
+    database: Database = state.database
+    tables = reversed(registry.metadata(state.settings.installed_apps).sorted_tables)
+    deletions = [Statement(table.delete()) for table in tables]
 
-    async def delete() -> None:
-        database: Database = state.database
-        async with database.connect() as connection:
-            for table in reversed(registry.metadata(state.settings.installed_apps).sorted_tables):
-                await connection.execute(table.delete())
+    async def work(desk: Desk) -> None:
+        for deletion in deletions:
+            await desk.session.run(deletion)
 
-    client.blocking_portal.call(delete)
+    client.blocking_portal.call(database.write, Desk, work)
