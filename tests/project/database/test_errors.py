@@ -279,6 +279,26 @@ class TestUnavailable:
 
         in_a_loop(scenario)
 
+    @pytest.mark.engines("sqlite")
+    def test_every_connection_is_in_use(self, database_url: str) -> None:
+        async def scenario() -> None:
+            async with furnished(database_url, DATABASE_POOL_SIZE="1") as database:
+                begun, may_end = asyncio.Event(), asyncio.Event()
+
+                async def linger(desk: Desk) -> None:
+                    begun.set()
+                    await may_end.wait()
+
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(database.read(Desk, linger))
+                    await begun.wait()
+                    with pytest.raises(errors.Busy, match="Every connection"):
+                        await titles(database)
+                    may_end.set()
+                assert await titles(database) == []
+
+        in_a_loop(scenario)
+
     def test_reads_do_not_write(self, database_url: str) -> None:
         async def scenario() -> None:
             async with furnished(database_url) as database:

@@ -164,6 +164,23 @@ class TestServerThatGoes:
 
         in_a_loop(scenario)
 
+    @pytest.mark.big
+    @pytest.mark.engines("postgresql")
+    def test_that_waits_for_its_replica_leaves_the_outcome_open(self, database_url: str, server: Server) -> None:
+        async def scenario() -> None:
+            async with furnished(database_url) as database:
+                server.execute("ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+                server.execute("SELECT pg_reload_conf()")
+                try:
+                    with pytest.raises(errors.OutcomeUnknown):
+                        await database.write(Desk, lambda desk: desk.add(book, title="one", price=0.0))
+                finally:
+                    server.execute("ALTER SYSTEM RESET synchronous_standby_names")
+                    server.execute("SELECT pg_reload_conf()")
+                await database.write(Desk, lambda desk: desk.add(book, title="two", price=0.0))
+
+        in_a_loop(scenario)
+
     @pytest.mark.parametrize("times", [2, pytest.param(10, marks=pytest.mark.big)])
     def test_killed_under_load_it_loses_no_write_that_was_answered(
         self, new_database: Callable[[str], str], engine: str, server: Server, times: int
