@@ -32,7 +32,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "console", "json"] = "auto"
     pool_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
-    """The most connections that one worker process keeps to the active database, for reads and for writes each."""
+    """The most connections that one worker process keeps to the active database, for reads and for writes each, and
+    half as many for exports."""
     statement_timeout: Annotated[float, msgspec.Meta(gt=0, le=3600)] = 10.0
     """Seconds a read may take before it is given up with 503."""
     installed_apps: tuple[str, ...] = INSTALLED_APPS

@@ -125,8 +125,8 @@ def normalise(url: URL) -> URL:
                 f"The database URL has an option that {title} is not given here, {given}: remove it, or use one of "
                 f"{', '.join(sorted(_OPTIONS))}."
             )
-        if option == "connect_timeout" and not value.isdecimal():
-            raise ValueError(f"The database URL sets {given} to {value}: it is a whole number.")
+        if option == "connect_timeout" and not (value.isdecimal() and int(value)):
+            raise ValueError(f"The database URL sets {given} to {value}: it is a whole number of seconds.")
         if option == "ssl_mode":
             mode = _SSL_MODES.get(value.lower().replace("-", "_"))
             if mode is None:

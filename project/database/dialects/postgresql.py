@@ -108,7 +108,9 @@ def normalise(url: URL) -> URL:
                 f"The database URL has an option that {title} is not given here, {given}: remove it, or use one of "
                 f"{', '.join(_OPTIONS)}."
             )
-        if option in ("connect_timeout", "statement_cache_size") and not value.isdecimal():
+        if option == "connect_timeout" and not (value.isdecimal() and int(value)):
+            raise ValueError(f"The database URL sets {given} to {value}: it is a whole number of seconds.")
+        if option == "statement_cache_size" and not value.isdecimal():
             raise ValueError(f"The database URL sets {given} to {value}: it is a whole number.")
         if option == "sslmode":
             value = _SSL_MODES.get(value.lower(), value.lower())
