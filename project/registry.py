@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy import MetaData
 
 
-MODULES_WITH_TABLES = ("project.idempotency",)
+MODULES_WITH_TABLES = ("project.idempotency", "project.throttling")
 """The project's own, beside those of the apps."""
 
 

@@ -10,7 +10,7 @@ from dotenv import dotenv_values
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-INSTALLED_APPS: tuple[str, ...] = ("students",)
+INSTALLED_APPS: tuple[str, ...] = ("accounts", "students")
 """The folders of `apps/` that are served, in the order in which their tables depend on one another."""
 
 DEFAULT_DATABASE_URL = "sqlite:///registrar.sqlite3"

@@ -9,7 +9,7 @@ from project.database import migrations
 from tests.project.commands.conftest import Manage
 from tests.trees import ROOT, Tree
 
-INSTALLED = 'INSTALLED_APPS: tuple[str, ...] = ("students",)'
+INSTALLED = 'INSTALLED_APPS: tuple[str, ...] = ("accounts", "students")'
 
 
 def files(root: Path) -> set[Path]:
