@@ -1,4 +1,4 @@
-"""Users, their tokens, and what keeps guesses down."""
+"""Users, their tokens, what keeps guesses down, and the audit trail."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,6 +10,69 @@ down_revision = "0002_students"
 
 
 def upgrade() -> None:
+    op.create_table(
+        "audit_chain",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("last_id", sa.BigInteger(), nullable=False),
+        sa.Column("seal", types.Text(length=72), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_chain")),
+    )
+    op.create_table(
+        "audit_entries",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
+        ),
+        sa.Column("actor", types.Text(length=200), nullable=False),
+        sa.Column("actor_id", sa.BigInteger(), nullable=True),
+        sa.Column("token_id", sa.BigInteger(), nullable=True),
+        sa.Column("channel", types.Text(length=10), nullable=False),
+        sa.Column("address", types.Text(length=50), nullable=False),
+        sa.Column("request_id", types.Text(length=128), nullable=False),
+        sa.Column("action", types.Text(length=50), nullable=False),
+        sa.Column("record", types.Text(length=100), nullable=False),
+        sa.Column("key", types.Text(length=300), nullable=False),
+        sa.Column("details", types.Text(length=4000), nullable=False),
+        sa.Column("signature", types.Text(length=72), nullable=False),
+        sa.Column("seal", types.Text(length=72), nullable=False),
+        sa.Column("created_at", types.Timestamp(), nullable=False),
+        sa.Column("updated_at", types.Timestamp(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entries")),
+    )
+    with op.batch_alter_table("audit_entries") as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_audit_entries_action_created_at_id"), ["action", "created_at", "id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_audit_entries_actor_created_at_id"), ["actor", "created_at", "id"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_audit_entries_created_at_id"), ["created_at", "id"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_audit_entries_record_created_at_id"), ["record", "created_at", "id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_audit_entries_record_key_created_at_id"), ["record", "key", "created_at", "id"], unique=False
+        )
+
+    op.create_table(
+        "audit_pending",
+        sa.Column(
+            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
+        ),
+        sa.Column("created_at", types.Timestamp(), nullable=False),
+        sa.Column("actor", types.Text(length=200), nullable=False),
+        sa.Column("actor_id", sa.BigInteger(), nullable=True),
+        sa.Column("token_id", sa.BigInteger(), nullable=True),
+        sa.Column("channel", types.Text(length=10), nullable=False),
+        sa.Column("address", types.Text(length=50), nullable=False),
+        sa.Column("request_id", types.Text(length=128), nullable=False),
+        sa.Column("action", types.Text(length=50), nullable=False),
+        sa.Column("record", types.Text(length=100), nullable=False),
+        sa.Column("key", types.Text(length=300), nullable=False),
+        sa.Column("details", types.Text(length=4000), nullable=False),
+        sa.Column("signature", types.Text(length=72), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_pending")),
+    )
+
     op.create_table(
         "throttles",
         sa.Column("key", types.Text(length=64), nullable=False),
@@ -70,3 +133,13 @@ def downgrade() -> None:
     op.drop_table("tokens")
     op.drop_table("users")
     op.drop_table("throttles")
+    op.drop_table("audit_pending")
+    with op.batch_alter_table("audit_entries") as batch_op:
+        batch_op.drop_index(batch_op.f("ix_audit_entries_record_key_created_at_id"))
+        batch_op.drop_index(batch_op.f("ix_audit_entries_record_created_at_id"))
+        batch_op.drop_index(batch_op.f("ix_audit_entries_created_at_id"))
+        batch_op.drop_index(batch_op.f("ix_audit_entries_actor_created_at_id"))
+        batch_op.drop_index(batch_op.f("ix_audit_entries_action_created_at_id"))
+
+    op.drop_table("audit_entries")
+    op.drop_table("audit_chain")
