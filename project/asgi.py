@@ -4,11 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Controller, Litestar
+from litestar import Controller, Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.di import Provide
 
 from project import logs, openapi, problems, registry, requests
+from project.access import Access
 from project.database import Database
 from project.docs.controllers import DocsController
 from project.health import OperationsController
@@ -16,6 +17,7 @@ from project.lifetime import end_with_parent
 from project.middleware import Envelope, cors
 from project.pagination import Cursors
 from project.settings import Settings, load
+from project.throttling import Limit
 
 MOST_BODY = 1024 * 1024
 
@@ -25,6 +27,14 @@ def create_app(settings: Settings) -> Litestar:
     logs.configure(settings)
     database = Database(settings)
     cursors = Cursors(settings.secret_key)
+    create_accounts = registry.accounts(settings.installed_apps)
+    accounts = None if create_accounts is None else create_accounts(database, settings)
+    limit = None if settings.rate_limit is None else Limit(database, settings.secret_key, settings.rate_limit)
+    access = Access(settings, accounts, limit)
+
+    async def before_request(request: Request[Any, Any, Any]) -> Response[None] | None:
+        await access.check(request)
+        return await requests.check(request)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
@@ -32,6 +42,8 @@ def create_app(settings: Settings) -> Litestar:
         try:
             yield
         finally:
+            if accounts is not None:
+                await accounts.close()
             await database.close()
 
     controllers: list[type[Controller]] = [*registry.controllers(settings.installed_apps), OperationsController]
@@ -41,15 +53,16 @@ def create_app(settings: Settings) -> Litestar:
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),
+            "accounts": Provide(lambda: accounts, sync_to_thread=False),
         },
-        before_request=requests.check,
+        before_request=before_request,
         cors_config=cors_config,
         exception_handlers={Exception: problems.respond},
         lifespan=[lifespan],
         openapi_config=openapi.config(controllers),
         plugins=[openapi.Structs()],
         request_max_body_size=MOST_BODY,
-        state=State({"database": database, "settings": settings}),
+        state=State({"database": database, "settings": settings, "accounts": accounts}),
         logging_config=None,
         debug=False,
     )

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
-from project.callers import ROLES
+from project.callers import ROLES, Role
 from project.database.types import Text, Timestamp
 from project.models import Record
 
@@ -28,7 +28,7 @@ class User(Record):
     username: Mapped[str] = mapped_column(Text(150), unique=True)
     password: Mapped[str] = mapped_column(Text(255), info={"secret": True})
     """Argon2's own notation of the parameters, the salt and the hash."""
-    role: Mapped[str] = mapped_column(Text(10))
+    role: Mapped[Role] = mapped_column(Text(10))
     is_active: Mapped[bool] = mapped_column(sa.Boolean())
 
     @validates("username")
@@ -50,7 +50,7 @@ class Token(Record):
     kind: Mapped[str] = mapped_column(Text(10))
     """`api` for the header of a request, `session` for the admin site's cookie; neither works as the other."""
     name: Mapped[str] = mapped_column(Text(100))
-    role: Mapped[str] = mapped_column(Text(10))
+    role: Mapped[Role] = mapped_column(Text(10))
     """The most that it may do; what its user may no longer do, it may not either."""
     digest: Mapped[str] = mapped_column(Text(64), unique=True, info={"secret": True})
     """SHA-256 of the secret, in hexadecimal: a random text needs no salt, and cannot be guessed from it."""

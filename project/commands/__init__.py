@@ -69,6 +69,9 @@ class Commands(click.Group):
                     formatter.write_dl(rows)
 
     def invoke(self, ctx: click.Context) -> Any:
+        from project import callers
+
+        callers.current.set(callers.of_command())
         try:
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):

@@ -36,6 +36,10 @@ class Backend(Protocol):
     async def read(self, service: type[S], work: Work[S, T]) -> T: ...
     async def snapshot(self, service: type[S], work: Work[S, T], seconds: float | None) -> T: ...
     async def write(self, service: type[S], work: Work[S, T]) -> T: ...
+    def commits(self) -> int | None:
+        """A number that is another one whenever something was committed; None where only the server could say so."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -84,6 +88,9 @@ class PooledReads:
         return await in_transaction(
             self._snapshots, session, lambda: session.held.begin_snapshot(seconds), service, work
         )
+
+    def commits(self) -> int | None:
+        return None
 
     async def close(self) -> None:
         await self._reads.close()
