@@ -8,8 +8,10 @@ from litestar import Controller, Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.di import Provide
 
-from project import logs, openapi, problems, registry, requests
+from project import admin, logs, openapi, problems, registry, requests
 from project.access import Access
+from project.audit.controllers import AuditController
+from project.audit.sealing import sealing
 from project.database import Database
 from project.docs.controllers import DocsController
 from project.health import OperationsController
@@ -40,16 +42,26 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         end_with_parent()
         try:
-            yield
+            async with sealing(database):
+                yield
         finally:
             if accounts is not None:
                 await accounts.close()
             await database.close()
 
-    controllers: list[type[Controller]] = [*registry.controllers(settings.installed_apps), OperationsController]
+    controllers: list[type[Controller]] = [
+        *registry.controllers(settings.installed_apps),
+        AuditController,
+        OperationsController,
+    ]
+    sites = []
+    if accounts is not None:
+        sites.append(
+            admin.handler(admin.Site(settings, database, accounts, registry.admin_views(settings.installed_apps)))
+        )
     cors_config = cors(settings)
     app = Litestar(
-        route_handlers=[*controllers, DocsController],
+        route_handlers=[*controllers, DocsController, *sites],
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),

@@ -25,6 +25,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     address: str | None = None
     """The client's, in its shortest form; None where there is none, as for a command."""
     request_id: str | None = None
+    """As in the log; of a command, its name."""
 
     def may(self, role: Role) -> bool:
         return ROLES.index(self.role) >= ROLES.index(role)
@@ -55,10 +56,10 @@ current: ContextVar[Caller | None] = ContextVar("caller", default=None)
 """Of this request or command. Units of work have it too, in whichever task they run; None where nobody asked."""
 
 
-def of_command() -> Caller:
+def of_command(command: str) -> Caller:
     """Whoever runs a command may do everything: they can read the settings and the database."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):  # a process without a user, as in some containers
         name = ""
-    return Caller(channel="command", role="admin", name=name)
+    return Caller(channel="command", role="admin", name=name, request_id=command)

@@ -38,6 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """URLs by alias; `default` is always there."""
     debug: bool = True
     secret_key: str = DEVELOPMENT_KEY
+    secret_key_fallbacks: tuple[str, ...] = ()
+    """Those that it had before: what they signed in the audit trail still counts."""
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
@@ -73,7 +75,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         if variable in environ and environ[variable].strip()
     }
     fields["databases"] = _databases(environ)
-    for name in ("allowed_hosts", "cors_origins", "trusted_proxies"):
+    for name in ("allowed_hosts", "cors_origins", "secret_key_fallbacks", "trusted_proxies"):
         if name in fields:
             fields[name] = tuple(part.strip() for part in str(fields[name]).split(",") if part.strip())
     if "trusted_proxies" in fields:
@@ -107,6 +109,7 @@ def _environment() -> dict[str, str]:
 _VARIABLES = {
     "debug": "DEBUG",
     "secret_key": "SECRET_KEY",
+    "secret_key_fallbacks": "SECRET_KEY_FALLBACKS",
     "allowed_hosts": "ALLOWED_HOSTS",
     "cors_origins": "CORS_ORIGINS",
     "trusted_proxies": "TRUSTED_PROXIES",

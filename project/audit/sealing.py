@@ -28,6 +28,8 @@ BATCH = 500
 """Entries that are sealed at once: on SQLite writers of the same process wait some milliseconds for them."""
 SECONDS = 0.4
 """Between two looks for what waits, on average."""
+LAST_SECONDS = 2.0
+"""For what is left when the service ends."""
 
 MOVED = tuple(column.key for column in PENDING.columns if column.key != "id")
 
@@ -51,10 +53,16 @@ START = Seal(0, "")
 
 
 async def seal(database: Database) -> int:
-    """Seal entries that were committed before this was called, at most BATCH. How many there were."""
+    """Seal what was committed before this was called, at most BATCH entries. How many there were."""
     if not await database.read(Chain, Chain.has_pending):
         return 0
     return await database.write(Chain, lambda chain: chain.extend(database.signer))
+
+
+async def catch_up(database: Database) -> None:
+    """Seal what is left, for who is about to read the chain, or to leave. Who cannot does without."""
+    with contextlib.suppress(DatabaseError):
+        await seal(database)
 
 
 @asynccontextmanager
@@ -69,7 +77,9 @@ async def sealing(database: Database) -> AsyncIterator[None]:
         yield
     finally:
         ended.set()
-        await running
+        await asyncio.wait({running}, timeout=LAST_SECONDS)
+        running.cancel()
+        await asyncio.wait({running})
 
 
 async def _run(database: Database, ended: asyncio.Event) -> None:
