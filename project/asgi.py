@@ -7,6 +7,8 @@ from typing import Any
 from litestar import Controller, Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.exceptions import ImproperlyConfiguredException
+from litestar.routes import HTTPRoute
 
 from project import admin, logs, openapi, problems, registry, requests
 from project.access import Access
@@ -78,9 +80,23 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
         debug=False,
     )
+    _require(app, before_request)
     app.state.document = openapi.Document(app)
     app.asgi_handler = Envelope(app.asgi_handler, settings, cors_config)
     return app
+
+
+def _require(app: Litestar, before_request: Any) -> None:
+    """Raises ImproperlyConfiguredException for a route that would be served without its check.
+
+    Litestar's guards, which no layer can take away, copy the handler for each request.
+    """
+    for route in app.routes:
+        handlers = route.route_handlers if isinstance(route, HTTPRoute) else []
+        if not handlers or any(handler.resolve_before_request() is not before_request for handler in handlers):
+            raise ImproperlyConfiguredException(
+                f"{route.path} would let everybody in: serve it by a handler of HTTP without a `before_request`."
+            )
 
 
 def __getattr__(name: str) -> Any:
