@@ -46,8 +46,6 @@ class UserView(RecordView[User]):
         ChoiceFilter("role", choices=[(role, role.capitalize()) for role in ROLES]),
         BooleanFilter("is_active", label="May sign in"),
     )
-    # Passwords do not come in files.
-    can_import = False
 
     async def before_save(self, context: SaveContext[User]) -> None:
         """A password is hashed here, before the unit of work that keeps it: it takes too long for one."""

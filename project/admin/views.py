@@ -63,7 +63,8 @@ class RecordView(ModelView[M], Generic[M]):
     """The records of a model: `class StudentView(RecordView[Student])`.
 
     Beyond the library's settings it needs the app's service and the structs that the API takes: a form has the fields
-    of `creates` or `updates`, and a value that is refused there is refused here in the same words.
+    of `creates` or `updates`, and a value that is refused there is refused here in the same words. Files may be
+    imported if the service says what a `record` in one is.
     """
 
     service: ClassVar[type[Service[Any, Any, Any]]]
@@ -78,7 +79,6 @@ class RecordView(ModelView[M], Generic[M]):
 
     pagination = Pagination.KEYSET
     count_mode = CountMode.ESTIMATED
-    can_import = True
     page_size_options = (25, 50, 100)
     # Each record is deleted by the action below.
     can_delete_selected = False
@@ -90,6 +90,7 @@ class RecordView(ModelView[M], Generic[M]):
         self.fields.append(VersionField(VERSION))
         self.exclude_fields_from_create = [name for name in names if name not in self.creates.__struct_fields__]
         self.exclude_fields_from_edit = [name for name in names if name not in self.updates.__struct_fields__]
+        self.can_import = hasattr(self.service, "record")
         super().__init__(*options)
         # The view makes it by itself, and shares it with its parts.
         self._repository.__class__ = _Repository
