@@ -68,7 +68,7 @@ class Source(library.Database):
 class RecordSession(library.SessionAdapter):
     def __init__(self, source: Source) -> None:
         super().__init__()
-        self._source = source
+        self.source = source
         self._loaded: list[Record] = []
         self._added: list[Record] = []
         self._deleted: list[Record] = []
@@ -76,20 +76,20 @@ class RecordSession(library.SessionAdapter):
 
     @property
     def dialect_name(self) -> str:
-        return self._source.active.dialect.name
+        return self.source.active.dialect.name
 
     @property
     def accounts(self) -> Accounts:
-        return self._source.accounts
+        return self.source.accounts
 
     @property
     def memory(self) -> dict[Any, Any]:
         """Of the site that the session belongs to."""
-        return self._source.memory
+        return self.source.memory
 
     async def ask(self, service: type[S], work: Callable[[S], Awaitable[T]]) -> T:
         """Read with a service of that type."""
-        return await self._source.active.read(service, work)
+        return await self.source.active.read(service, work)
 
     def only_if(self, record: Record, version: str) -> None:
         """Have the next commit change the record only if its `updated_at` is still that."""
@@ -113,7 +113,7 @@ class RecordSession(library.SessionAdapter):
 
     async def _rows(self, select: sa.Select[Any]) -> list[Row]:
         statement = Statement(select)
-        return await self._source.active.read(Desk, lambda desk: desk.session.rows(statement))
+        return await self.source.active.read(Desk, lambda desk: desk.session.rows(statement))
 
     async def scalars(self, statement: Executable) -> ScalarResult[Any]:
         return (await self.execute(statement)).scalars()
@@ -163,7 +163,7 @@ class RecordSession(library.SessionAdapter):
         ]
         if changes:
             try:
-                saved = await self._source.write(lambda session: _apply(changes, session))
+                saved = await self.source.write(lambda session: _apply(changes, session))
             except (Problem, NotFoundError, StalePrecondition, errors.Conflict, errors.Invalid) as error:
                 raise refusal(error) from error
             for change, instance in zip(changes, saved, strict=True):
@@ -206,7 +206,7 @@ class RecordSession(library.SessionAdapter):
         return _Change(record, self._rules(record).service, apply)
 
     def _rules(self, record: Record) -> Rules:
-        return self._source.rules[type(record)]
+        return self.source.rules[type(record)]
 
     def _forget(self) -> None:
         self._loaded.clear()

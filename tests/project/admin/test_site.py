@@ -92,9 +92,10 @@ def trail(client: Client) -> list[tuple[str, str, str, str]]:
 
     async def read() -> list[tuple[str, str, str, str]]:
         await sealing.seal(database)
-        return await database.read(Desk, lambda desk: desk.look(select))
+        rows = await database.read(Desk, lambda desk: desk.look(select))
+        return [(actor, channel, action, key) for actor, channel, action, key in rows]
 
-    return [tuple(row) for row in client.blocking_portal.call(read)]
+    return client.blocking_portal.call(read)
 
 
 def keys(page: str) -> list[int]:
@@ -491,7 +492,7 @@ class TestImport:
         assert self.send(editor, _csrf="forged").status_code == 403
         assert students(client) == []
 
-    def send(self, someone: Person, file: bytes = FILE, **fields: str) -> Any:
+    def send(self, someone: Person, file: bytes = FILE, **fields: Any) -> Any:
         return someone.post("/admin/students/import", fields, files={"file": ("students.csv", file, "text/csv")})
 
 
