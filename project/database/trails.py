@@ -123,12 +123,12 @@ class Trail:
     def note(
         self, action: str, record: str, key: object = "", changes: Mapping[str, tuple[Any, Any]] | None = None
     ) -> None:
-        """Somebody did this to that record."""
-        self._touched[record, action] -= 1
-        self._notes.append(Note(action, record, str(key), Details(dict(changes or {}))))
+        """Somebody did this to that record, or something else that is not seen from what statements do."""
+        shown = {name: (_plain(before), _plain(after)) for name, (before, after) in (changes or {}).items()}
+        self._note(action, record, key, shown)
 
     def created(self, table: sa.Table, key: object, values: Mapping[str, Any]) -> None:
-        self.note(CREATE, LABELS[table], key, {name: (None, value) for name, value in _shown(table, values)})
+        self._note(CREATE, LABELS[table], key, {name: (None, value) for name, value in _shown(table, values)})
 
     def updated(self, table: sa.Table, key: object, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
         """`before` has the fields that changed, and some of those that did not."""
@@ -138,10 +138,14 @@ class Trail:
             for name, value in _shown(table, before)
             if name in now and (before[name] != after[name] or type(before[name]) is not type(after[name]))
         }
-        self.note(UPDATE, LABELS[table], key, changes)
+        self._note(UPDATE, LABELS[table], key, changes)
 
     def deleted(self, table: sa.Table, key: object, values: Mapping[str, Any]) -> None:
-        self.note(DELETE, LABELS[table], key, {name: (value, None) for name, value in _shown(table, values)})
+        self._note(DELETE, LABELS[table], key, {name: (value, None) for name, value in _shown(table, values)})
+
+    def _note(self, action: str, record: str, key: object, changes: dict[str, tuple[Any, Any]]) -> None:
+        self._touched[record, action] -= 1
+        self._notes.append(Note(action, record, str(key), Details(changes)))
 
     def created_many(self, table: sa.Table, keys: Sequence[int]) -> None:
         """One entry for all of them."""
@@ -213,13 +217,11 @@ _TIMES = frozenset({"created_at", "updated_at"})
 
 @cache
 def _kinds(table: sa.Table) -> dict[str, bool]:
-    """The columns whose changes are kept, and whether each is secret."""
+    """The columns whose values are kept, and whether each is secret."""
     return {
         column.key: bool(column.info.get("secret"))
         for column in table.columns
-        if not (
-            column.info.get("derived") or column.info.get("unaudited") or column.key in ("created_at", "updated_at")
-        )
+        if not (column.primary_key or column.info.keys() & {"derived", "unaudited"} or column.key in _TIMES)
     }
 
 
@@ -292,11 +294,13 @@ def _count_rows(state: ORMExecuteState) -> Any:
     result: Any = state.invoke_statement()
     if isinstance(state.parameters, Sequence):
         count = len(state.parameters)
-    elif getattr(result, "returns_rows", True):
+    elif getattr(state.statement, "returning_column_descriptions", ()):
         frozen = result.freeze()
         count, result = len(frozen.data), frozen()
     else:
         count = result.rowcount
+        if isinstance(state.statement, sa.Insert) and state.statement.select is None:
+            count = max(count, 1)  # a driver does not count the row whose key SQLAlchemy asks for
     noting.touch(target, count)
     _write(state.session, noting.entries())
     return result
