@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from adminsite import Chart, RecentRecords, Widget
@@ -76,7 +77,7 @@ class Place(NamedTuple):
     alias: str
     engine: str
     address: str
-    """The server and the database's name, or the file; no user and no password."""
+    """The server and the database's name, or that of the file; no user and no password."""
 
 
 class ActiveDatabase(Widget):
@@ -90,7 +91,8 @@ class ActiveDatabase(Widget):
         active = admin.source.active
         url = active.url
         aliases = [alias for alias, text in admin.settings.databases.items() if parse_url(text) == url]
-        address = f"{url.host}{f':{url.port}' if url.port else ''}/{url.database}" if url.host else str(url.database)
+        database = url.database or ""
+        address = f"{url.host}{f':{url.port}' if url.port else ''}/{database}" if url.host else PurePath(database).name
         return Place(", ".join(aliases), active.dialect.title, address)
 
 

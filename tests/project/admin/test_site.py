@@ -470,7 +470,8 @@ class TestImport:
 
     @pytest.mark.parametrize("option", ["dry_run", "atomic"])
     def test_keeps_nothing_where_that_is_wanted(self, client: Client, editor: Person, option: str) -> None:
-        assert self.send(editor, **{option: "on"}).status_code == 200
+        fields: dict[str, Any] = {option: "on"}
+        assert self.send(editor, **fields).status_code == 200
         assert students(client) == []
 
     @pytest.mark.parametrize("file", [b"", b"nothing,known\n1,2\n", b"name,department,cgpa\n\xff,CSE,1\n"])
