@@ -4,11 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from litestar import Controller, Litestar
+from litestar import Controller, Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.exceptions import ImproperlyConfiguredException
+from litestar.routes import HTTPRoute
 
-from project import logs, openapi, problems, registry, requests
+from project import admin, logs, openapi, problems, registry, requests
+from project.access import Access
+from project.audit.controllers import AuditController
+from project.audit.sealing import sealing
 from project.database import Database
 from project.docs.controllers import DocsController
 from project.health import OperationsController
@@ -16,6 +21,7 @@ from project.lifetime import end_with_parent
 from project.middleware import Envelope, cors
 from project.pagination import Cursors
 from project.settings import Settings, load
+from project.throttling import Limit
 
 MOST_BODY = 1024 * 1024
 
@@ -25,37 +31,72 @@ def create_app(settings: Settings) -> Litestar:
     logs.configure(settings)
     database = Database(settings)
     cursors = Cursors(settings.secret_key)
+    create_accounts = registry.accounts(settings.installed_apps)
+    accounts = None if create_accounts is None else create_accounts(database, settings)
+    limit = None if settings.rate_limit is None else Limit(database, settings.secret_key, settings.rate_limit)
+    access = Access(settings, accounts, limit)
+
+    async def before_request(request: Request[Any, Any, Any]) -> Response[None] | None:
+        await access.check(request)
+        return await requests.check(request)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         end_with_parent()
         try:
-            yield
+            async with sealing(database):
+                yield
         finally:
+            if accounts is not None:
+                await accounts.close()
             await database.close()
 
-    controllers: list[type[Controller]] = [*registry.controllers(settings.installed_apps), OperationsController]
+    controllers: list[type[Controller]] = [
+        *registry.controllers(settings.installed_apps),
+        AuditController,
+        OperationsController,
+    ]
+    sites = []
+    if accounts is not None:
+        sites.append(
+            admin.handler(admin.Site(settings, database, accounts, registry.admin_views(settings.installed_apps)))
+        )
     cors_config = cors(settings)
     app = Litestar(
-        route_handlers=[*controllers, DocsController],
+        route_handlers=[*controllers, DocsController, *sites],
         dependencies={
             "database": Provide(lambda: database, sync_to_thread=False),
             "cursors": Provide(lambda: cursors, sync_to_thread=False),
+            "accounts": Provide(lambda: accounts, sync_to_thread=False),
         },
-        before_request=requests.check,
+        before_request=before_request,
         cors_config=cors_config,
         exception_handlers={Exception: problems.respond},
         lifespan=[lifespan],
         openapi_config=openapi.config(controllers),
         plugins=[openapi.Structs()],
         request_max_body_size=MOST_BODY,
-        state=State({"database": database, "settings": settings}),
+        state=State({"database": database, "settings": settings, "accounts": accounts}),
         logging_config=None,
         debug=False,
     )
+    _require(app, before_request)
     app.state.document = openapi.Document(app)
     app.asgi_handler = Envelope(app.asgi_handler, settings, cors_config)
     return app
+
+
+def _require(app: Litestar, before_request: Any) -> None:
+    """Raises ImproperlyConfiguredException for a route that would be served without its check.
+
+    Litestar's guards, which no layer can take away, copy the handler for each request.
+    """
+    for route in app.routes:
+        handlers = route.route_handlers if isinstance(route, HTTPRoute) else []
+        if not handlers or any(handler.resolve_before_request() is not before_request for handler in handlers):
+            raise ImproperlyConfiguredException(
+                f"{route.path} would let everybody in: serve it by a handler of HTTP without a `before_request`."
+            )
 
 
 def __getattr__(name: str) -> Any:

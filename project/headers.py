@@ -32,6 +32,9 @@ ETAG = ResponseHeader(
     description="Names this state of the record, for `If-Match` and `If-None-Match`.",
 )
 LOCATION = ResponseHeader("Location", documentation_only=True, description="The path of the new record.")
+WWW_AUTHENTICATE = ResponseHeader(
+    "WWW-Authenticate", documentation_only=True, description="How to say who asks, as RFC 6750 has it."
+)
 RETRY_AFTER = ResponseHeader("Retry-After", documentation_only=True, description="Seconds to wait before trying again.")
 IDEMPOTENCY_REPLAYED = ResponseHeader(
     "Idempotency-Replayed",

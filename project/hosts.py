@@ -12,10 +12,11 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+?)\.?(?::\d{0,5})?")
 
 
 class Hosts:
-    """Lets in what reaches the service over loopback, as long as it has no accounts that would keep strangers out.
+    """Lets in what asks for a name of ours.
 
-    With DEBUG, moreover, only under loopback's own names, and only what nobody passed on: otherwise a web page whose
-    name an attacker lets point at this machine, or a tunnel to it, could use the API in the developer's place.
+    With DEBUG, where nobody has to say who they are, only what reaches the service over loopback, under loopback's own
+    names, and what nobody passed on: otherwise a web page whose name an attacker lets point at this machine, or a
+    tunnel to it, could use the API in the developer's place.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -25,8 +26,8 @@ class Hosts:
 
     def refusal(self, server: tuple[str, int | None] | None, headers: Mapping[bytes, bytes]) -> Problem | None:
         """Why a request is not let in; `server` is the address, or the path of a socket, that it came in by."""
-        if server is not None and server[1] is not None and not is_loopback(server[0]):
-            return Forbidden("The service answers requests of this machine only: it has no accounts yet.")
+        if self._debug and server is not None and server[1] is not None and not is_loopback(server[0]):
+            return Forbidden("With DEBUG=true the service answers requests of this machine only.")
         if not self._answers_under(headers.get(b"host", b"")):
             return HostNotAllowed(
                 "With DEBUG=true the service answers under localhost and 127.0.0.1 only."

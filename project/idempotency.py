@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from litestar import Request
 from sqlalchemy.orm import Mapped, mapped_column
 
+from project import callers
 from project.database import Database, dialects
 from project.database.errors import Conflict, Transient
 from project.database.sessions import Session
@@ -34,6 +35,7 @@ class IdempotencyKey(Base):
     """The answer to the first request that carried a key."""
 
     __tablename__ = "idempotency_keys"
+    __table_args__: Any = ({"info": {"unaudited": True}},)
 
     scope: Mapped[str] = mapped_column(Text(200), primary_key=True)
     key: Mapped[str] = mapped_column(Text(255), primary_key=True)
@@ -78,8 +80,10 @@ def claim(request: Request[Any, Any, Any], key: str | None, fingerprint: str) ->
 
 
 def _scope(request: Request[Any, Any, Any]) -> str:
-    """Within which a key means one request. Where callers are known, theirs is part of it."""
-    return f"{request.method} {request.scope['path'].rstrip('/')}"
+    """Within which a key means one request: that of one caller, on one path."""
+    caller = callers.current.get()
+    scope = f"{request.method} {request.scope['path'].rstrip('/')}"
+    return scope if caller is None or caller.user_id is None else f"{caller.user_id} {scope}"
 
 
 async def answer_once(

@@ -16,6 +16,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 from project import logs, metrics
 from project.hosts import Hosts
 from project.problems import Forbidden, Malformed, Problem, respond
+from project.proxies import Proxies
 from project.settings import Settings
 
 SECURITY_HEADERS = [
@@ -30,6 +31,10 @@ POLICY = (
     b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
 )
 """Of everything that is not a page with a policy of its own: it may load nothing."""
+
+CACHE = b"cache-control"
+FOR_ONE = [(CACHE, b"private, no-cache"), (b"vary", b"Authorization")]
+"""What a token decided may be kept by its owner's own cache, which asks each time whether it still holds."""
 
 STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=31536000")
 
@@ -46,7 +51,7 @@ def cors(settings: Settings) -> CORSConfig | None:
 
 
 class Envelope:
-    """The outermost layer: who is let in, request ids, HEAD, security headers, the access log and the numbers.
+    """The outermost layer: hosts, clients behind proxies, request ids, HEAD, security headers, the access log, numbers.
 
     One layer for all of them, because a second one costs each request as much as the first.
     """
@@ -54,6 +59,7 @@ class Envelope:
     def __init__(self, app: ASGIApp, settings: Settings, cors: CORSConfig | None = None) -> None:
         self._app = app
         self._refusal_of_host = Hosts(settings).refusal
+        self._proxies = Proxies(settings)
         self._cors = cors
         self._log = structlog.get_logger("request").bind()
         self._logs = logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO
@@ -75,6 +81,9 @@ class Envelope:
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = b"%016x" % random.getrandbits(64)
         logs.request_id.set(request_id.decode())
+        address, scheme = self._proxies.client(scope["client"], fields)
+        scope["client"] = None if address is None else (address, 0)
+        scope["scheme"] = scheme or scope["scheme"]
         method = scope["method"]
         inner = scope
         if method == "HEAD":
@@ -87,10 +96,10 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = message["headers"]
-                added = self._headers_with_policy
-                for name, _ in given:
-                    if name == POLICY[0]:
-                        added = self._headers
+                names = {name for name, _ in given}
+                added = self._headers if POLICY[0] in names else self._headers_with_policy
+                if b"authorization" in headers and CACHE not in names:
+                    added = [*added, *FOR_ONE]
                 if status == 405 or method == "OPTIONS":
                     given = [(name, _with_head(value) if name == b"allow" else value) for name, value in given]
                 message["headers"] = [*given, *added, (b"x-request-id", request_id)]

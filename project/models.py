@@ -7,26 +7,24 @@ from typing import Any
 
 from advanced_alchemy.base import AdvancedDeclarativeBase, CommonTableAttributes
 from advanced_alchemy.types import BigIntIdentity
-from sqlalchemy import Double, Identity, MetaData
+from sqlalchemy import Double, Identity
 from sqlalchemy.orm import Mapped, mapped_column, registry
 
+from project.database.metadata import LABELS, metadata
 from project.database.types import Timestamp
-
-NAMES_OF_CONSTRAINTS = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
 
 
 class Base(CommonTableAttributes, AdvancedDeclarativeBase):
     """A table of the service. Its rows keep to what every database can hold alike."""
 
     __abstract__ = True
-    metadata = MetaData(naming_convention=NAMES_OF_CONSTRAINTS)
+    metadata = metadata
     registry = registry(metadata=metadata, type_annotation_map={float: Double()})
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__table__" in cls.__dict__:
+            LABELS[cls.__table__] = label(cls)  # type: ignore[index]
 
     @classmethod
     def row_of(cls, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,6 +38,13 @@ class Base(CommonTableAttributes, AdvancedDeclarativeBase):
             if name in values:
                 setattr(draft, name, validate(draft, name, values[name]))
         return draft.__dict__
+
+
+def label(model: type[Any]) -> str:
+    """What a model is called wherever several are: `students.student`, by its app and its name."""
+    package, _, rest = model.__module__.partition(".")
+    app = rest.partition(".")[0] if package == "apps" else package
+    return f"{app}.{model.__name__.lower()}"
 
 
 class Record(Base):

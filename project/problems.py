@@ -2,6 +2,7 @@
 
 Problem
     Malformed, BadQuery, BadCursor                            400
+    Unauthenticated                                           401
     Forbidden                                                 403
     NotFound                                                  404
     MethodNotAllowed                                          405
@@ -12,6 +13,7 @@ Problem
     TooLarge                                                  413
     UnsupportedMedia                                          415
     InvalidBody, KeyReused                                    422
+    Throttled                                                 429
     HeadersTooLarge                                           431
     Failed                                                    500
     Unavailable, OutcomeUnknown                               503
@@ -99,6 +101,14 @@ class HostNotAllowed(Problem):
     meaning = "The service does not answer under the host name that the request gives."
 
 
+class Unauthenticated(Problem):
+    status, slug, title = 401, "unauthenticated", "Not signed in"
+    meaning = (
+        "The request needs a token, in its header `Authorization: Bearer ...`, and has none that holds: "
+        "`POST /auth/token` gives one to whoever knows a username and its password."
+    )
+
+
 class Forbidden(Problem):
     status, slug, title = 403, "forbidden", "Forbidden"
     meaning = "The request may not be made from where it comes from, or by whom."
@@ -157,6 +167,11 @@ class KeyReused(Problem):
         "The Idempotency-Key was used before with another body: every request that is not a repetition needs a key of "
         "its own."
     )
+
+
+class Throttled(Problem):
+    status, slug, title = 429, "throttled", "Too many requests"
+    meaning = "This was tried too often: try again after the seconds in Retry-After."
 
 
 class HeadersTooLarge(Problem):

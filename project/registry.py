@@ -2,18 +2,21 @@
 
 import importlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from project.settings import SettingsError
+from project.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from litestar import Controller
     from sqlalchemy import MetaData
 
+    from project.admin import RecordView
+    from project.database import Database
 
-MODULES_WITH_TABLES = ("project.idempotency",)
+
+MODULES_WITH_TABLES = ("project.audit.models", "project.idempotency", "project.throttling")
 """The project's own, beside those of the apps."""
 
 
@@ -55,11 +58,11 @@ def metadata(apps: Sequence[str]) -> "MetaData":
 
 def models(apps: Sequence[str]) -> "dict[str, type[Any]]":
     """Every app's model classes by label, such as `students.student`, parents before the rows that refer to them."""
-    from project.models import Base
+    from project.models import Base, label
 
     order: dict[Any, int] = {table: position for position, table in enumerate(metadata(apps).sorted_tables)}
     found = {
-        f"{module.__name__.split('.')[1]}.{item.__name__.lower()}": item
+        label(item): item
         for module in app_modules(apps, "models")
         for item in vars(module).values()
         if isinstance(item, type)
@@ -79,4 +82,24 @@ def services(apps: Sequence[str]) -> "list[type[Any]]":
         for module in app_modules(apps, "services")
         for item in vars(module).values()
         if isinstance(item, type) and issubclass(item, Service) and item.__module__ == module.__name__
+    ]
+
+
+def accounts(apps: Sequence[str]) -> "Callable[[Database, Settings], Any] | None":
+    """What makes the accounts of an application: the class `Accounts` in the `guards` of an app, where one has it.
+
+    What `project.access` asks of it is the protocol there of the same name.
+    """
+    return next((module.Accounts for module in app_modules(apps, "guards") if hasattr(module, "Accounts")), None)
+
+
+def admin_views(apps: Sequence[str]) -> "list[type[RecordView[Any]]]":
+    """What every app shows at the admin site."""
+    from project.admin import RecordView
+
+    return [
+        item
+        for module in app_modules(apps, "admin")
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, RecordView) and item.__module__ == module.__name__
     ]

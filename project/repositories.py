@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from advanced_alchemy.exceptions import NotFoundError
 from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy.orm import class_mapper
+from sqlalchemy.orm.attributes import instance_state
 
 from project.database import dialects
 from project.database.dialects import Ordering
@@ -58,6 +59,8 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
             await self.session.run(_insert_one(self.model_type, True), **values)
         else:
             data.id = await self.session.insert(_insert_one(self.model_type, False), **values)
+        self.session.trail.created(_table(self.model_type), data.id, values)
+        instance_state(data).committed_state.clear()
         return data
 
     async def add_many(self, data: list[M], **options: Any) -> Sequence[M]:
@@ -72,6 +75,12 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
             ids = await self.session.insert_many(_insert_one(self.model_type, False), rows)
             for instance, new_id in zip(data, ids, strict=True):
                 instance.id = new_id
+        if len(data) == 1:
+            self.session.trail.created(_table(self.model_type), data[0].id, rows[0])
+        elif data:
+            self.session.trail.created_many(_table(self.model_type), [instance.id for instance in data])
+        for instance in data:
+            instance_state(instance).committed_state.clear()
         return data
 
     async def add_blindly(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -92,12 +101,16 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
             _update_one(self.model_type), **{f"new_{k}": v for k, v in _values(data).items()}
         ):
             raise NotFoundError(f"There is no {self.model_type.__name__.lower()} {data.id}.")
+        before = instance_state(data).committed_state
+        self.session.trail.updated(_table(self.model_type), data.id, before, data.__dict__)
+        before.clear()
         return data
 
     async def delete(self, item_id: Any, **options: Any) -> M:
         """Raises NotFoundError. Gives back the row as it was."""
         instance = await self.get(item_id, with_for_update=True)
         await self.session.run(_delete_one(self.model_type), id=item_id)
+        self.session.trail.deleted(_table(self.model_type), item_id, instance.__dict__)
         return instance
 
     async def page(
@@ -149,6 +162,10 @@ def now() -> dt.datetime:
 
 def _plain(options: Mapping[str, Any]) -> bool:
     return not any(options.get(name) is not None for name in ("statement", "id_attribute", "load", "execution_options"))
+
+
+def _table(model: type[Record]) -> sa.Table:
+    return model.__table__  # type: ignore[return-value]
 
 
 @cache

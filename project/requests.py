@@ -14,6 +14,9 @@ from project.queries import NoQuery, parse
 MEDIA_TYPES = "media_types"
 """The key of a handler's `opt` for all media types that it answers with, where `media_type` cannot say it."""
 
+AS_SENT = "as_sent"
+"""The key of a handler's `opt` for one that sees itself to what it is asked, whatever the query and the media type."""
+
 ANYTHING = (b"*/*", b"")
 
 BIGINT = 2**63
@@ -22,6 +25,8 @@ BIGINT = 2**63
 async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
     """Raises BadQuery, NotFound or NotAcceptable. Answers OPTIONS itself."""
     scope, handler = request.scope, request.route_handler
+    if AS_SENT in handler.opt:
+        return None
     if scope["query_string"] and "parameters" not in handler.resolve_dependencies():
         parse(scope["query_string"], NoQuery)
     if scope["path_params"] and not _are_plain(scope["path_params"].values(), scope["path"]):

@@ -32,12 +32,12 @@ class ServerError(Exception):
     """The service cannot start; the message says why and what to do."""
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens on the host, which must be this machine's own address for itself. Port 0 takes a free one.
+def bind(host: str, port: int, settings: Settings) -> socket.socket:
+    """A socket that listens on the host; with DEBUG that must be this machine's own address for itself.
 
-    Raises ServerError.
+    Port 0 takes a free one. Raises ServerError.
     """
-    family, address = _resolve(host)
+    family, address = _resolve(host, settings.debug)
     listener = socket.socket(family)
     try:
         if os.name == "posix":
@@ -54,16 +54,16 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _resolve(host: str) -> tuple[int, str]:
+def _resolve(host: str, debug: bool) -> tuple[int, str]:
     """The family and the address; IPv4 for a name that has both."""
     try:
         found = sorted((family, str(place[0])) for family, _, _, _, place in socket.getaddrinfo(host, None))
     except (OSError, UnicodeError) as error:
         raise ServerError(f"{host} is no address of this machine: use 127.0.0.1, ::1 or localhost.") from error
-    if not all(is_loopback(address) for _, address in found):
+    if debug and not all(is_loopback(address) for _, address in found):
         raise ServerError(
-            f"{host} can be reached from other machines, and there are no accounts yet to keep strangers out: "
-            "use 127.0.0.1, ::1 or localhost."
+            f"{host} can be reached from other machines, and with DEBUG=true nobody is asked who they are: "
+            "use 127.0.0.1, ::1 or localhost, or set DEBUG=false."
         )
     return found[0]
 
@@ -84,7 +84,7 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int = 1, relo
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=not settings.debug,
+        proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=lifetime.GRACE,

@@ -9,6 +9,7 @@ import msgspec
 from advanced_alchemy.service import SQLAlchemyAsyncRepositoryService
 
 from project.conditional import ANY, Condition, etag
+from project.database.statements import Row
 from project.database.types import timestamp_text
 from project.models import Record
 from project.pagination import Cursors
@@ -87,7 +88,11 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
             place = _place(columns, sort)
             following = cursors.text(query, tuple(rows[-1][index] for index in place))
         total = await self.repository.count_where(filters) if count else msgspec.UNSET
-        return Page([self.schema(*row) for row in rows], following, total)
+        return Page([self.shown(row) for row in rows], following, total)
+
+    def shown(self, row: Row) -> V:
+        """A row of the schema's fields as clients see it."""
+        return cast(V, self.schema(*row))
 
     async def _current(self, item_id: Any, condition: Condition) -> M:
         instance: M = await self.repository.get(item_id, with_for_update=True)

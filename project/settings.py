@@ -1,25 +1,36 @@
 """What may differ between two installations, read from the environment and from `.env` beside manage.py."""
 
+import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from dotenv import dotenv_values
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-INSTALLED_APPS: tuple[str, ...] = ("students",)
+INSTALLED_APPS: tuple[str, ...] = ("accounts", "students")
 """The folders of `apps/` that are served, in the order in which their tables depend on one another."""
 
 DEFAULT_DATABASE_URL = "sqlite:///registrar.sqlite3"
 ALIAS_PREFIX = "DATABASE_URL_"
 DEVELOPMENT_KEY = "registrar-development-key"
+UNIX = "unix"
+"""Stands in TRUSTED_PROXIES for whoever connects to a socket that is a file."""
 
 
 class SettingsError(Exception):
     """A setting is missing or cannot be read; the message names the variable and says what to set."""
+
+
+class Rate(NamedTuple):
+    """At most so many in so many seconds."""
+
+    number: int
+    seconds: int
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,8 +38,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """URLs by alias; `default` is always there."""
     debug: bool = True
     secret_key: str = DEVELOPMENT_KEY
+    secret_key_fallbacks: tuple[str, ...] = ()
+    """Those that it had before: what they signed in the audit trail still counts."""
     allowed_hosts: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks whose word on the client's address is taken, or `unix`."""
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    """Where they say it. One of the two, since a proxy may pass on the other as a client made it up."""
+    rate_limit: Rate | None = None
+    """Of requests, for each token, or for each address that sends none."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["auto", "console", "json"] = "auto"
     pool_size: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 10
@@ -49,17 +68,21 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     Raises SettingsError for a value that cannot be read, and for one that DEBUG=false makes necessary.
     """
     if environ is None:
-        environ = {**_dotenv(BASE_DIR / ".env"), **os.environ}
+        environ = _environment()
     fields: dict[str, object] = {
         name: environ[variable].strip()
         for name, variable in _VARIABLES.items()
         if variable in environ and environ[variable].strip()
     }
     fields["databases"] = _databases(environ)
-    for name in ("allowed_hosts", "cors_origins"):
+    for name in ("allowed_hosts", "cors_origins", "secret_key_fallbacks", "trusted_proxies"):
         if name in fields:
             fields[name] = tuple(part.strip() for part in str(fields[name]).split(",") if part.strip())
-    for name in ("log_level", "log_format"):
+    if "trusted_proxies" in fields:
+        fields["trusted_proxies"] = tuple(map(_network, fields["trusted_proxies"]))  # type: ignore[call-overload]
+    if "rate_limit" in fields:
+        fields["rate_limit"] = _rate(str(fields["rate_limit"]))
+    for name in ("log_level", "log_format", "forwarded_header"):
         if name in fields:
             fields[name] = str(fields[name]).upper() if name == "log_level" else str(fields[name]).lower()
     if "debug" in fields:
@@ -71,11 +94,27 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def variable(name: str) -> str:
+    """What the environment or `.env` tells a command that is no setting of the service, such as a password; or nothing.
+
+    Raises SettingsError.
+    """
+    return _environment().get(name, "")
+
+
+def _environment() -> dict[str, str]:
+    return {**_dotenv(BASE_DIR / ".env"), **os.environ}
+
+
 _VARIABLES = {
     "debug": "DEBUG",
     "secret_key": "SECRET_KEY",
+    "secret_key_fallbacks": "SECRET_KEY_FALLBACKS",
     "allowed_hosts": "ALLOWED_HOSTS",
     "cors_origins": "CORS_ORIGINS",
+    "trusted_proxies": "TRUSTED_PROXIES",
+    "forwarded_header": "FORWARDED_HEADER",
+    "rate_limit": "RATE_LIMIT",
     "log_level": "LOG_LEVEL",
     "log_format": "LOG_FORMAT",
     "pool_size": "DATABASE_POOL_SIZE",
@@ -107,6 +146,23 @@ def _boolean(variable: str, text: str) -> bool:
         return words[text.lower()]
     except KeyError:
         raise SettingsError(f"{variable} is {text!r}: set it to true or false.") from None
+
+
+def _network(text: str) -> str:
+    try:
+        return text if text == UNIX else str(ipaddress.ip_network(text))
+    except ValueError:
+        raise SettingsError(
+            f"TRUSTED_PROXIES has {text!r}: name addresses such as 10.0.0.1, networks such as 10.0.0.0/8, or {UNIX}, "
+            "separated by commas."
+        ) from None
+
+
+def _rate(text: str) -> Rate:
+    matched = re.fullmatch(r"([1-9]\d{0,8})\s*/\s*(second|minute|hour)", text, re.ASCII)
+    if matched is None:
+        raise SettingsError(f"RATE_LIMIT is {text!r}: set it to a number a second, minute or hour, such as 600/minute.")
+    return Rate(int(matched[1]), {"second": 1, "minute": 60, "hour": 3600}[matched[2]])
 
 
 def _convert(fields: dict[str, object]) -> Settings:

@@ -1,7 +1,8 @@
 """The service in this process, and clients of it."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any
 
 import httpx
@@ -40,14 +41,15 @@ async def calling(database_url: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def empty(client: Client) -> None:
-    """Delete all rows of its database."""
+    """Delete all rows of its database, at last those that tell of this."""
     state = client.app.state
     database: Database = state.database
-    tables = reversed(registry.metadata(state.settings.installed_apps).sorted_tables)
-    deletions = [Statement(table.delete()) for table in tables]
+    tables = registry.metadata(state.settings.installed_apps).sorted_tables[::-1]
+    for is_kept in (False, True):
+        deletions = [Statement(table.delete()) for table in tables if bool(table.info.get("kept")) is is_kept]
+        client.blocking_portal.call(database.write, Desk, partial(_run, deletions))
 
-    async def work(desk: Desk) -> None:
-        for deletion in deletions:
-            await desk.session.run(deletion)
 
-    client.blocking_portal.call(database.write, Desk, work)
+async def _run(statements: Sequence[Statement], desk: Desk) -> None:
+    for statement in statements:
+        await desk.session.run(statement)

@@ -27,10 +27,10 @@ class TestWithoutStudents:
         assert "\t/health/ready\t" in routes
         assert "students" not in routes.lower()
         assert "\tyes\t0\tyes\n" in tree.managed("databases")
-        assert tree.managed("flush", "--noinput") == "Deleted 0 of idempotency_keys\n"
+        assert "Deleted 0 of idempotency_keys\n" in tree.managed("flush", "--noinput")
         assert tree.managed("dumpdata") == ""
         assert tree.managed("openapi").startswith("{")
-        assert tree.managed("shell", "-c", "print(settings.installed_apps)") == "()\n"
+        assert tree.managed("shell", "-c", "print(settings.installed_apps)") == "('accounts',)\n"
 
     def test_service_stands(self, tree: Tree) -> None:
         with running(f"sqlite:///{tree / 'registrar.sqlite3'}", root=tree.root) as service:
@@ -47,7 +47,7 @@ class TestWithoutStudents:
     def test_another_app_takes_its_place(self, tree: Tree) -> None:
         printed = tree.managed("startapp", "courses", "--model", "Course")
         line = next(line.strip() for line in printed.splitlines() if "INSTALLED_APPS" in line)
-        tree.edit("project/settings.py", "INSTALLED_APPS: tuple[str, ...] = ()", line)
+        tree.edit("project/settings.py", 'INSTALLED_APPS: tuple[str, ...] = ("accounts",)', line)
         tree.managed("makemigrations", "--check")
         with running(f"sqlite:///{tree / 'registrar.sqlite3'}", root=tree.root) as service:
             created = httpx.post(f"{service.url}/courses", json={"name": "Algebra"})

@@ -1,11 +1,12 @@
 """Copies of the project, to be changed and run as installations of their own.
 
 tree = Tree(tmp_path)
-tree.edit("project/settings.py", '("students",)', "()")
+tree.edit("project/settings.py", '"students")', '"students", "courses")')
 tree.manage("check")
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,12 +43,18 @@ class Tree:
         shutil.rmtree(self.root / "apps" / app)
         shutil.rmtree(self.root / "tests" / "apps" / app)
         for path in (self.root / "migrations" / "versions").glob(f"*_{app}*.py"):
+            before = re.search(r"^down_revision = .*$", path.read_text(), re.MULTILINE)
+            assert before is not None
             path.unlink()
-        self.edit(
-            "project/settings.py",
-            f'INSTALLED_APPS: tuple[str, ...] = ("{app}",)',
-            "INSTALLED_APPS: tuple[str, ...] = ()",
-        )
+            for other in path.parent.glob("*.py"):
+                text = other.read_text()
+                other.write_text(text.replace(f'down_revision = "{path.stem}"', before[0]))
+        text = (self.root / "project/settings.py").read_text()
+        names = re.search(r"^INSTALLED_APPS: .* = \((.*)\)$", text, re.MULTILINE)
+        assert names is not None
+        left = [name for name in names[1].rstrip(",").split(", ") if name != f'"{app}"']
+        line = ", ".join(left) + ("," if len(left) == 1 else "")
+        self.edit("project/settings.py", f"({names[1]})", f"({line})")
 
     def run(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """A Python command, such as `-m pytest`, with no settings but its own."""

@@ -39,6 +39,15 @@ class StudentService(Service[Student, StudentRepository, schemas.Student]):
                 tally.add(cgpa, count)
         return [tally.statistics(department) for department, tally in tallies.items()]
 
+    async def departments(self) -> list[tuple[str, int]]:
+        """Each department and how many students it has, the largest first."""
+        return sorted(await self.repository.departments(), key=lambda pair: (-pair[1], pair[0]))
+
+    async def grades(self) -> list[int]:
+        """How many students have a cgpa of 0 to 1, 1 to 2 ... 9 to 10."""
+        counts = dict(await self.repository.grades(BINS))
+        return [counts.get(lower, 0) for lower in range(BINS)]
+
 
 class _Tally:
     """The grades of one department, in ascending order.
@@ -78,6 +87,11 @@ def conditions(query: schemas.StudentFilters) -> dict[str, Any]:
     if query.updated_after is not msgspec.UNSET:
         found["updated_after"] = query.updated_after.astimezone(dt.UTC)
     if query.q is not msgspec.UNSET:
-        folded = query.q.casefold().replace("/", "//").replace("%", "/%").replace("_", "/_")
-        found["q"] = f"%{folded}%"
+        found["q"] = containing(query.q)
     return found
+
+
+def containing(part: str) -> str:
+    """What the filter `q` matches names with that have this part, whatever its case."""
+    folded = part.casefold().replace("/", "//").replace("%", "/%").replace("_", "/_")
+    return f"%{folded}%"

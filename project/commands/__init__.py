@@ -53,6 +53,9 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        from project import callers
+
+        callers.current.set(callers.of_command(args[0]))
         try:
             return super().resolve_command(ctx, args)
         except click.NoSuchCommand as error:

@@ -28,8 +28,8 @@ GROUP = "Data"
 def dumpdata(apps: tuple[str, ...], form: Form, output: Path | None) -> None:
     """Write the rows of all apps, or of APPS, as they are at one moment.
 
-    JSON Lines hold everything, and loaddata takes them; a CSV holds one table. Nothing comes out before all of it is
-    there, and a file is replaced only then. It can be read by its owner alone.
+    JSON Lines hold everything, and loaddata takes them; a CSV holds one table, without APPS the one that has an import.
+    Nothing comes out before all of it is there, and a file is replaced only then. It can be read by its owner alone.
     """
     settings = load()
     if unknown := sorted(set(apps).difference(settings.installed_apps)):
@@ -39,6 +39,8 @@ def dumpdata(apps: tuple[str, ...], form: Form, output: Path | None) -> None:
         for label, shape in shapes_of(settings.installed_apps).items()
         if not apps or label.partition(".")[0] in apps
     ]
+    if form == "csv" and not apps:
+        shapes = [shape for shape in shapes if shape.record is not None]
     if form == "csv" and len(shapes) != 1:
         raise click.UsageError(f"A CSV holds one table, not {len(shapes)}: name an app that has one.")
 

@@ -19,12 +19,12 @@ GROUP = "Data"
 @click.command()
 @click.option("--noinput", is_flag=True, help="Do not ask.")
 def flush(noinput: bool) -> None:
-    """Delete every row of every table.
+    """Delete every row of every table but the audit trail's.
 
     The tables stay as they are, and ids that were given out are not given out again.
     """
     settings = load()
-    tables = registry.metadata(settings.installed_apps).sorted_tables[::-1]
+    tables = [t for t in reversed(registry.metadata(settings.installed_apps).sorted_tables) if not t.info.get("kept")]
     place = make_url(settings.database_url).render_as_string(hide_password=True)
     with_database(settings, migrations.require)
     if not noinput and not click.confirm(f"Delete every row of {place}?"):
@@ -45,4 +45,5 @@ class Rows:
 
     async def delete(self, tables: Sequence[sa.Table]) -> dict[str, int]:
         """All of them, in the order given; how many there were. DELETE, because TRUNCATE starts ids anew."""
+        self._session.trail.name("flush")
         return {table.name: await self._session.run(Statement(sa.delete(table))) for table in tables}

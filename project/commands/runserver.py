@@ -37,11 +37,12 @@ def runserver(address: str, host: str | None, port: int | None, workers: int, re
     settings = load()
     logs.configure(settings)
     try:
-        with server.bind(HOST if host is None else host, PORT if port is None else port) as listener:
+        with server.bind(HOST if host is None else host, PORT if port is None else port, settings) as listener:
             asyncio.run(_bring_up_to_date(settings))
             url = server.url(listener)
             click.echo(f"Registrar serves at {url}, its documentation at {url}/docs; Ctrl-C ends it.")
-            click.echo("It answers this machine only, because it has no accounts yet.")
+            if settings.debug:
+                click.echo("With DEBUG=true it answers this machine only, and asks nobody who they are.")
             server.serve(settings, listener, workers=workers, reload=reload)
     except server.ServerError as error:
         raise click.ClickException(str(error)) from error

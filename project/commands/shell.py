@@ -10,7 +10,6 @@ from types import CodeType, FunctionType
 from typing import Any
 
 import click
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from project import registry
 from project.database import Database
@@ -29,7 +28,7 @@ def shell(ctx: click.Context, command: str | None) -> None:
     """
     settings = load()
     database = Database(settings)
-    session = _session(database)
+    session = database.session()
     names = {**_names(settings), "settings": settings, "database": database, "session": session}
     with asyncio.Runner() as runner:
         console = _Console(names, runner)
@@ -48,13 +47,6 @@ def _names(settings: Settings) -> dict[str, Any]:
     models = {model.__name__: model for model in registry.models(settings.installed_apps).values()}
     services = {service.__name__: service for service in registry.services(settings.installed_apps)}
     return {**models, **services}
-
-
-def _session(database: Database) -> AsyncSession:
-    """A session with transactions, which the engine itself does without."""
-    levels = database.engine.dialect.get_isolation_level_values(None)  # type: ignore[arg-type]  # none of them asks it
-    level = "READ COMMITTED" if "READ COMMITTED" in levels else "SERIALIZABLE"
-    return AsyncSession(database.engine.execution_options(isolation_level=level), expire_on_commit=False)
 
 
 class _Console(code.InteractiveConsole):

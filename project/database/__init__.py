@@ -5,15 +5,18 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, StatementError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from project.database import dialects
 from project.database.backends import Backend, Work
 from project.database.errors import Busy, DatabaseError, Gone, Lost, TimedOut, Transient
+from project.database.sessions import Session
+from project.database.trails import PURPOSE, TRAIL, Trail
+from project.keys import Signer
 from project.settings import Settings, SettingsError
 
 S = TypeVar("S")
@@ -40,6 +43,21 @@ def parse_url(text: str) -> URL:
         raise SettingsError(str(error)) from None
 
 
+class _Begun:
+    """A unit of work's session, before its service is made."""
+
+    def __init__(self, *, session: Session) -> None:
+        self.session = session
+
+
+class Version(NamedTuple):
+    """Of everything that a database holds: two that are equal, with `commits`, mean that nothing was changed."""
+
+    engine: AsyncEngine
+    commits: int | None
+    """None where only the database's server knows whether something was changed."""
+
+
 class Database:
     """Reads and writes of the active database. Opens connections when they are first needed."""
 
@@ -48,11 +66,17 @@ class Database:
         self.dialect = dialects.of_url(self.url)
         self._backend: Backend = self.dialect.create_backend(self.url, settings.pool_size, settings.statement_timeout)
         self._statement_timeout = settings.statement_timeout
+        self.signer = Signer(settings.secret_key, PURPOSE)
+        """Of the entries that units of work leave behind, and of the chain that they become."""
 
     @property
     def engine(self) -> AsyncEngine:
         """Of the database that is active now: ask again rather than keep it."""
         return self._backend.engine
+
+    def version(self) -> Version:
+        """What the database holds now, without asking a server."""
+        return Version(self._backend.engine, self._backend.commits())
 
     async def read(self, service: type[S], work: Work[S, T]) -> T:
         """Run `work` with a service of that type; each statement stands for itself and has a request's time budget."""
@@ -76,7 +100,19 @@ class Database:
         `work` may be run several times and must wait for nothing but the database. Raises DatabaseError, or what `work`
         itself raised, and then nothing of it is kept (OutcomeUnknown aside).
         """
-        return await self._persist(lambda: self._backend.write(service, work))
+
+        async def unit(begun: _Begun) -> T:
+            begun.session.info[TRAIL] = Trail(self.signer)
+            return await work(begun.session.service(service))
+
+        return await self._persist(lambda: self._backend.write(_Begun, unit))
+
+    def session(self) -> AsyncSession:
+        """A session of SQLAlchemy's own, with its transactions, for people and tools outside all units of work."""
+        levels = self.engine.dialect.get_isolation_level_values(None)  # type: ignore[arg-type]  # none of them asks it
+        level = "READ COMMITTED" if "READ COMMITTED" in levels else "SERIALIZABLE"
+        engine = self.engine.execution_options(isolation_level=level)
+        return AsyncSession(engine, expire_on_commit=False, info={TRAIL: Trail(self.signer)})
 
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[AsyncConnection]:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from project import callers
 from project.database.connections import Connection
 from project.database.errors import Busy, Lost, OutcomeUnknown, Transient
 from project.database.pools import PATIENCE, Pool
@@ -35,6 +36,10 @@ class Backend(Protocol):
     async def read(self, service: type[S], work: Work[S, T]) -> T: ...
     async def snapshot(self, service: type[S], work: Work[S, T], seconds: float | None) -> T: ...
     async def write(self, service: type[S], work: Work[S, T]) -> T: ...
+    def commits(self) -> int | None:
+        """A number that is another one whenever something was committed; None where only the server could say so."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -83,6 +88,9 @@ class PooledReads:
         return await in_transaction(
             self._snapshots, session, lambda: session.held.begin_snapshot(seconds), service, work
         )
+
+    def commits(self) -> int | None:
+        return None
 
     async def close(self) -> None:
         await self._reads.close()
@@ -225,6 +233,7 @@ class _Unit:
     def __init__(self, service: type[Any], work: Work[Any, Any], answer: "asyncio.Future[Any]") -> None:
         self._service = service
         self._work = work
+        self._caller = callers.current.get()
         self.answer = answer
         self._result: Any = None
         self._error: Exception | None = None
@@ -232,6 +241,7 @@ class _Unit:
     async def run(self, session: Session) -> None:
         """Raises only where the whole transaction is lost."""
         await session.held.execute("SAVEPOINT unit")
+        callers.current.set(self._caller)
         try:
             self._result = await self._work(session.service(self._service))
             await session.settle()

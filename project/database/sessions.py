@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from project.database.connections import Connection
 from project.database.statements import Row, Statement
+from project.database.trails import INSERT, TRAIL, Trail
 
 S = TypeVar("S")
 
@@ -34,29 +35,52 @@ class Session(AsyncSession):
             found = self._services[service_type] = service_type(session=self)  # type: ignore[call-arg]
         return found
 
+    @property
+    def trail(self) -> Trail:
+        """Raises RuntimeError outside a unit of work that writes."""
+        found: Trail | None = self.info.get(TRAIL)
+        if found is None:
+            raise RuntimeError("records are written in units of work, by Database.write")
+        return found
+
     async def rows(self, statement: Statement, **values: Any) -> list[Row]:
         compiled = statement.compiled(self._dialect)
-        return compiled.rows(await self.held.fetch(compiled.sql, compiled.parameters(values)))
+        rows = compiled.rows(await self.held.fetch(compiled.sql, compiled.parameters(values)))
+        if statement.target is not None:
+            self.trail.touch(statement.target, len(rows))
+        return rows
 
     async def run(self, statement: Statement, **values: Any) -> int:
         """Execute a statement that returns no rows; the number of rows that it touched."""
         compiled = statement.compiled(self._dialect)
-        return await self.held.execute(compiled.sql, compiled.parameters(values))
+        count = await self.held.execute(compiled.sql, compiled.parameters(values))
+        if statement.target is not None:
+            self.trail.touch(statement.target, count)
+        return count
 
     async def run_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]], **same: Any) -> None:
         """Execute a statement once for each row of values and those that are the same for all: the fastest way."""
         compiled = statement.compiled(self._dialect)
-        await self.held.execute_many(compiled.sql, compiled.parameters_of(rows, same))
+        parameters = compiled.parameters_of(rows, same)
+        await self.held.execute_many(compiled.sql, parameters)
+        if statement.target is not None:
+            self.trail.touch(statement.target, len(parameters))
 
     async def insert(self, statement: Statement, **values: Any) -> int:
         """Insert one row; the id that the database gave it."""
         compiled = statement.compiled(self._dialect)
-        return await self.held.insert(compiled.sql, compiled.parameters(values))
+        new_id = await self.held.insert(compiled.sql, compiled.parameters(values))
+        if statement.target is not None:
+            self.trail.touch(statement.target, 1)
+        return new_id
 
     async def insert_many(self, statement: Statement, rows: Iterable[Mapping[str, Any]]) -> list[int]:
         """Insert rows; their ids, in the same order."""
         compiled = statement.compiled(self._dialect)
-        return await self.held.insert_many(compiled.sql, compiled.parameters_of(rows, {}))
+        new_ids = await self.held.insert_many(compiled.sql, compiled.parameters_of(rows, {}))
+        if statement.target is not None:
+            self.trail.touch(statement.target, len(new_ids))
+        return new_ids
 
     async def chunks(self, statement: Statement, size: int = 1000, **values: Any) -> AsyncIterator[list[Row]]:
         """The rows in lists of at most `size`, at constant memory whatever there is; only inside a snapshot."""
@@ -68,11 +92,18 @@ class Session(AsyncSession):
         raise RuntimeError("a unit of work is committed by Database.write, once it has returned")
 
     async def settle(self) -> None:
-        """Send what the ORM still holds back to the database, before the unit of work is committed."""
+        """Send what the ORM still holds back, and the trail, before the unit of work is committed."""
         if self.sync_session._new or self.sync_session.identity_map._modified or self.sync_session._deleted:
             await self.flush()
+        trail: Trail | None = self.info.get(TRAIL)
+        if trail is not None and (entries := trail.entries()):
+            if len(entries) == 1:
+                await self.run(INSERT, **entries[0])
+            else:
+                await self.run_many(INSERT, entries)
 
     async def reset(self) -> None:
         """Forget everything, so that the next unit of work starts from what the database holds."""
+        self.info.pop(TRAIL, None)
         if self.sync_session.in_transaction() or self.sync_session.identity_map:
             await self.close()

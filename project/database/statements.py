@@ -5,8 +5,9 @@ service that answers thousands of them a second should pay for neither twice.
 """
 
 import operator
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
@@ -14,10 +15,45 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import Executable
 
 from project.database import dialects
+from project.database.metadata import metadata
 from project.database.types import Timestamp
 
 Row = Sequence[Any]
 Processor = Callable[[Any], Any]
+
+
+class Target(NamedTuple):
+    """A table whose changes are audited, and what a statement does to its rows."""
+
+    table: sa.Table
+    action: str
+
+
+_ACTIONS: dict[type[Any], str] = {sa.Insert: "create", sa.Update: "update", sa.Delete: "delete"}
+_WRITTEN = re.compile(r"\s*(insert\s+into|replace\s+into|update|delete\s+from)\s+[\"`]?(\w+)", re.IGNORECASE)
+
+
+def is_audited(table: Any) -> bool:
+    return isinstance(table, sa.Table) and table.metadata is metadata and not table.info.get("unaudited")
+
+
+def target_of(clause: Any) -> Target | None:
+    """None for a statement that changes nothing, or nothing that is audited."""
+    if isinstance(clause, sa.TextClause):
+        written = _WRITTEN.match(clause.text)
+        table = metadata.tables.get(written[2]) if written else None
+        verb = {"u": "update", "d": "delete"}.get(written[1][0].lower(), "create") if written else ""
+        return Target(table, verb) if table is not None and is_audited(table) else None
+    for kind, action in _ACTIONS.items():
+        if isinstance(clause, kind) and is_audited(clause.table):
+            return None if action == "update" and _is_unaudited(clause) else Target(clause.table, action)
+    return None
+
+
+def _is_unaudited(update: Any) -> bool:
+    """Whether it sets nothing but columns that are not audited."""
+    given = [getattr(column, "key", column) for column in update._values or ()]
+    return bool(given) and all(update.table.c[key].info.get("unaudited") for key in given)
 
 
 class Statement:
@@ -29,6 +65,7 @@ class Statement:
     def __init__(self, clause: Executable, *, times_as_text: bool = False) -> None:
         self.clause = clause
         self.times_as_text = times_as_text
+        self.target = target_of(clause)
         self._compiled: dict[str, Compiled] = {}
 
     def compiled(self, dialect: Dialect) -> "Compiled":
@@ -42,13 +79,17 @@ class Compiled:
     """The text of a statement on one dialect, and how its values are turned into the driver's and back."""
 
     def __init__(self, statement: Statement, dialect: Dialect) -> None:
-        compiler = statement.clause.compile(dialect=dialect)  # type: ignore[attr-defined]
+        # What stands in an IN is known by now: as many parameters as there are values.
+        options = {"render_postcompile": True}
+        compiler = statement.clause.compile(dialect=dialect, compile_kwargs=options)  # type: ignore[attr-defined]
         assert isinstance(compiler, SQLCompiler)
         self.sql = str(compiler)
         self._names: list[str] = list(compiler.positiontup or ())
         self._defaults = {name: value for name, value in compiler.params.items() if value is not None}
         self._binders: list[tuple[str, Processor]] = [
-            (name, processor) for name, processor in compiler._bind_processors.items() if callable(processor)
+            (name, processor)
+            for name, processor in compiler._bind_processors.items()
+            if callable(processor) and name in compiler.params
         ]
         self._getter = operator.itemgetter(*self._names) if len(self._names) > 1 else None
         self._processors = [

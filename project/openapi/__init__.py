@@ -15,12 +15,12 @@ import msgspec
 from litestar import Controller, Litestar, Router
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.spec import Contact, License, SecurityRequirement, Tag
+from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Tag
 from litestar.routes import BaseRoute
 from litestar.types import Method
 
 from project.openapi import documents, operations
-from project.openapi.operations import streamed
+from project.openapi.operations import SCHEME, streamed
 from project.openapi.structs import Json, Structs, described
 from project.problems import ProblemDetails
 
@@ -43,12 +43,18 @@ problem; of a body or query that is refused, `errors` names every bad field.
 nobody else was faster; otherwise the answer is 412. A request with an `Idempotency-Key` may be sent again: it is done
 once.
 
+**Access.** A request says who makes it with a token, as `Authorization: Bearer ...`. Each operation names the least
+role that may call it: a `viewer` reads, an `editor` writes too, an `admin` does everything.
+
 **Lists.** A page of a list ends with `next_cursor`; send it as `cursor`, with the same sort and filters, for the page
 that follows.
 """
 
-SECURITY: list[SecurityRequirement] = []
-"""What is asked of callers where a handler does not say otherwise: nothing, as there are no accounts."""
+TOKEN = SecurityScheme(
+    type="http",
+    scheme="bearer",
+    description="What `POST /auth/token` gives for a username and its password. With DEBUG=true none is needed.",
+)
 
 
 def config(controllers: Sequence[type[Controller]]) -> OpenAPIConfig:
@@ -59,7 +65,7 @@ def config(controllers: Sequence[type[Controller]]) -> OpenAPIConfig:
         description=operations.in_lines(DESCRIPTION),
         contact=Contact(name=TITLE),
         license=License(name="MIT", identifier="MIT"),
-        security=SECURITY,
+        components=Components(security_schemes={SCHEME: TOKEN}),
         tags=[
             Tag(name=tag, description=operations.in_lines(cleandoc(controller.__doc__ or tag.capitalize())))
             for controller in controllers

@@ -12,15 +12,24 @@ from typing import Any, NamedTuple
 
 import msgspec
 from litestar import Litestar
+from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.routes import HTTPRoute
 
 from project import problems
-from project.headers import IDEMPOTENCY_REPLAYED, RETRY_AFTER
+from project.access import needed
+from project.callers import ROLES, Role
+from project.headers import IDEMPOTENCY_REPLAYED, RETRY_AFTER, WWW_AUTHENTICATE
 from project.openapi.structs import REFERENCE, Json, described
 from project.problems import Problem, ProblemDetails
+
+SCHEME = "token"
+"""What the document calls the way in which callers say who they are."""
+
+PROBLEMS = "problems"
+"""The key of a handler's `opt` for the problems that do not follow from what it declares."""
 
 OF_FORMAT = {"date-time": "2026-01-31T09:30:00Z", "date": "2026-01-31", "uuid": "00000000-0000-4000-8000-000000000000"}
 
@@ -57,6 +66,12 @@ class Described(NamedTuple):
     handler: HTTPRouteHandler
     content: Json
     components: Json
+
+    @property
+    def role(self) -> Role | None:
+        """The least that may call it; None for anybody."""
+        (method,) = self.handler.http_methods
+        return needed(self.path, method)
 
     @property
     def success(self) -> Json:
@@ -103,6 +118,11 @@ def describe(operation: Described) -> None:
 def in_lines(text: str) -> str:
     """One line a paragraph: Markdown may show a line break as one."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in re.split(r"\n\s*\n", text.strip()))
+
+
+def add_security(operation: Described) -> None:
+    """Whether a token is asked for, and of which role: pages offered no place to give one."""
+    operation.content["security"] = [] if operation.role is None else [{SCHEME: [operation.role]}]
 
 
 def add_query(operation: Described) -> None:
@@ -163,7 +183,7 @@ def add_problems(operation: Described) -> None:
     responses = operation.content["responses"]
     responses.pop("400", None)
     by_status: dict[int, list[type[Problem]]] = {}
-    for kind in _kinds(operation):
+    for kind in dict.fromkeys(_kinds(operation)):
         by_status.setdefault(kind.status, []).append(kind)
     for status, kinds in by_status.items():
         response: Json = {
@@ -175,15 +195,30 @@ def add_problems(operation: Described) -> None:
                 }
             },
         }
-        if status == HTTPStatus.SERVICE_UNAVAILABLE:
-            response["headers"] = {RETRY_AFTER.name: _header(RETRY_AFTER.description)}
+        if status in _HEADERS:
+            header = _HEADERS[status]
+            response["headers"] = {header.name: _header(header.description)}
         responses[str(status)] = response
     operation.content["responses"] = dict(sorted(responses.items()))
+
+
+_HEADERS: Mapping[int, ResponseHeader] = {
+    HTTPStatus.UNAUTHORIZED: WWW_AUTHENTICATE,
+    HTTPStatus.TOO_MANY_REQUESTS: RETRY_AFTER,
+    HTTPStatus.SERVICE_UNAVAILABLE: RETRY_AFTER,
+}
 
 
 def _kinds(operation: Described) -> Iterator[type[Problem]]:
     """What can go wrong with an operation, by what it takes."""
     headers = operation.parameters("header")
+    yield from operation.handler.opt.get(PROBLEMS, ())
+    if operation.role is not None:
+        yield problems.Unauthenticated
+        yield problems.Throttled
+        yield problems.Unavailable
+    if operation.role not in (None, ROLES[0]):
+        yield problems.Forbidden
     yield problems.BadQuery
     if operation.bodies or "Idempotency-Key" in headers:
         yield problems.Malformed
@@ -259,6 +294,7 @@ def _example(schema: Json, operation: Described, inside: tuple[Json, ...] = ()) 
 
 MENDS: Sequence[Callable[[Described], None]] = (
     describe,
+    add_security,
     add_query,
     tidy_parameters,
     tidy_headers,

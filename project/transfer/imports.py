@@ -157,6 +157,7 @@ def _units(stage: Stage) -> Iterator[list[tuple[str, list[Row]]]]:
 async def _write(
     names: Sequence[str], staged: Iterable[tuple[str, Sequence[Row]]], target: Service[Any, Any, Any]
 ) -> None:
+    target.repository.session.trail.name("import")
     for _, rows in staged:
         await target.repository.add_blindly([dict(zip(names, row[1:], strict=True)) for row in rows])
 

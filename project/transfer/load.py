@@ -82,6 +82,7 @@ async def _write(
     between: list[int] = []
 
     async def work(tables: Tables) -> Counter[str]:
+        tables.session.trail.name("load")
         written: Counter[str] = Counter()
         for label, rows in stage:
             between[:] = rows[0][0], rows[-1][0]
@@ -103,7 +104,7 @@ class Tables:
     """The rows of any table, in a unit of work."""
 
     def __init__(self, session: Session) -> None:
-        self._session = session
+        self.session = session
         self._now = dt.datetime.now(dt.UTC)
 
     async def put(self, shape: Shape, columns: Sequence[sa.Column[Any]], rows: Sequence[Row], update: bool) -> None:
@@ -112,7 +113,7 @@ class Tables:
         values = [shape.model.row_of(dict(zip(names, row[1:], strict=True))) for row in rows]
         times = dict.fromkeys(TIMES.intersection(shape.table.c.keys()).difference(names), self._now)
         if not all(column.key in names for column in shape.keys):
-            await self._session.run_many(_insert(shape.table, (*values[0], *times)), values, **times)
+            await self.session.run_many(_insert(shape.table, (*values[0], *times)), values, **times)
             return
         by_key = {tuple(value[column.key] for column in shape.keys): value for value in values}
         there = await self._keys(shape, list(by_key))
@@ -122,17 +123,17 @@ class Tables:
         new = [value for key, value in by_key.items() if key not in there]
         old = [_renamed(value) for key, value in by_key.items() if key in there]
         if new:
-            await self._session.run_many(_insert(shape.table, (*new[0], *times)), new, **times)
+            await self.session.run_many(_insert(shape.table, (*new[0], *times)), new, **times)
         if old:
-            await self._session.run_many(_update(shape.table, tuple(values[0])), old)
+            await self.session.run_many(_update(shape.table, tuple(values[0])), old)
 
     async def settle_ids(self, shape: Shape) -> None:
         """Let new ids be higher than those that were given."""
         column = shape.table.autoincrement_column
         if column is not None:
-            statement = dialects.named(self._session.dialect_name).after_given_ids(column)
+            statement = dialects.named(self.session.dialect_name).after_given_ids(column)
             if statement is not None:
-                await self._session.execute(statement)
+                await self.session.execute(statement)
 
     async def _keys(self, shape: Shape, keys: Sequence[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
         """Those that are there."""
@@ -141,7 +142,7 @@ class Tables:
             select = select.where(shape.keys[0].in_([key[0] for key in keys]))
         else:
             select = select.where(sa.tuple_(*shape.keys).in_(keys))
-        return {tuple(row) for row in await self._session.execute(select)}
+        return {tuple(row) for row in await self.session.execute(select)}
 
 
 def _exist(shape: Shape, keys: Sequence[tuple[Any, ...]]) -> LoadError:

@@ -96,8 +96,12 @@ class TestProduction:
 
 
 class TestAddress:
-    @pytest.mark.parametrize("variables", [{}, production("*")])
-    def test_serves_nobody_who_comes_over_the_network(self, variables: dict[str, str]) -> None:
+    def test_serves_nobody_who_comes_over_the_network_to_where_nobody_is_asked_who_they_are(self) -> None:
         """Whatever server runs the application, and wherever that listens."""
-        with client_with("192.0.2.7", **variables) as client:
+        with client_with("192.0.2.7") as client:
             refused(client.get("/students", headers={"Host": "localhost"}), 403, "forbidden")
+
+    def test_asks_who_comes_over_the_network(self) -> None:
+        with client_with("192.0.2.7", **production("*")) as client:
+            assert client.get("/health/live").status_code == 200
+            refused(client.get("/students"), 401, "unauthenticated")

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from sqlalchemy import BindParameter, Column, ColumnElement, Executable, Select
+from sqlalchemy import BindParameter, Column, ColumnElement, Executable, FromClause, Select
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
@@ -101,6 +101,8 @@ class Dialect(Protocol):
     hazards: Callable[[AsyncConnection], Awaitable[list[str]]]
     """Each setting of the server that puts acknowledged writes at risk: a sentence that says what to do."""
     server_version: Callable[[Any], Awaitable[str]]
+    estimated_rows: Callable[[FromClause], Executable | None]
+    """Asks the server's statistics how many rows a table has, which costs nothing; None where only counting tells."""
 
 
 @cache

@@ -181,6 +181,14 @@ async def server_version(connection: AsyncConnection) -> str:
     return f"{'MariaDB' if 'MariaDB' in version else 'MySQL'} {version.partition('-')[0]}"
 
 
+def estimated_rows(table: sa.FromClause) -> sa.Select[Any]:
+    catalogue = sa.table(
+        "tables", *map(sa.column, ("table_schema", "table_name", "table_rows")), schema="information_schema"
+    )
+    is_it = (catalogue.c.table_schema == sa.func.database(), catalogue.c.table_name == str(table))
+    return sa.select(catalogue.c.table_rows).where(*is_it)
+
+
 async def hazards(connection: AsyncConnection) -> list[str]:
     rows = await connection.execute(sa.text("SHOW GLOBAL VARIABLES"))
     value = {row[0]: str(row[1]).upper() for row in rows}

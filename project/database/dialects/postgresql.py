@@ -147,6 +147,12 @@ async def server_version(connection: AsyncConnection) -> str:
     return str(await connection.scalar(sa.text("SHOW server_version")))
 
 
+def estimated_rows(table: sa.FromClause) -> sa.Select[Any]:
+    catalogue = sa.table("pg_class", sa.column("oid"), sa.column("reltuples"))
+    rows = sa.func.nullif(sa.cast(catalogue.c.reltuples, sa.BigInteger()), -1)  # never looked at
+    return sa.select(rows).where(catalogue.c.oid == sa.func.to_regclass(str(table)))
+
+
 async def hazards(connection: AsyncConnection) -> list[str]:
     found = []
     for setting, danger in {

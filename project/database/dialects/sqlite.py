@@ -170,6 +170,10 @@ async def server_version(connection: AsyncConnection) -> str:
     return str(await connection.scalar(sa.text("SELECT sqlite_version()")))
 
 
+def estimated_rows(table: sa.FromClause) -> None:
+    """It has none that keep up with the table."""
+
+
 def page(select: sa.Select[Any], ordering: Ordering, position: Position, limit: sa.BindParameter[int]) -> sa.Executable:
     """In parts that SQLite finds in an index: first the rows that differ from the position in the last column only.
 
@@ -208,6 +212,19 @@ class SQLiteBackend(PooledReads):
             Pool(lambda: self._session(float("inf")), snapshots),
         )
         self._writes = GroupCommit(lambda: self._session(None), is_locked)
+        self._path = str(url.database)
+        self._watch: sqlite3.Connection | None = None
+
+    def commits(self) -> int | None:
+        """By a connection that does nothing else: what it commits itself, it would not count."""
+        try:
+            if self._watch is None:
+                uri = f"{Path(self._path).as_uri()}?mode=rw"
+                self._watch = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
+            number: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error:
+            return None
+        return number
 
     async def write(self, service: type[S], work: Work[S, T]) -> T:
         return await self._writes.write(service, work)
@@ -215,6 +232,9 @@ class SQLiteBackend(PooledReads):
     async def close(self) -> None:
         await self._writes.close()
         await super().close()
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         await self.engine.dispose()
         self._threads.shutdown(wait=False)
 

@@ -71,7 +71,7 @@ class TestCheck:
         assert "secret-word" not in result.stdout
 
     def test_says_which_app_is_not_there(self, tree: Tree) -> None:
-        tree.edit("project/settings.py", '("students",)', '("students", "clubs")')
+        tree.edit("project/settings.py", '"students")', '"students", "clubs")')
         result = tree.manage("check")
         assert result.returncode == 1
         assert "INSTALLED_APPS names 'clubs', but there is no apps/clubs" in result.stderr

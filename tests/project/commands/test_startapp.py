@@ -9,7 +9,7 @@ from project.database import migrations
 from tests.project.commands.conftest import Manage
 from tests.trees import ROOT, Tree
 
-INSTALLED = 'INSTALLED_APPS: tuple[str, ...] = ("students",)'
+INSTALLED = 'INSTALLED_APPS: tuple[str, ...] = ("accounts", "students")'
 
 
 def files(root: Path) -> set[Path]:
@@ -30,13 +30,13 @@ def install(tree: Tree, printed: str) -> None:
 
 class TestStartApp:
     @pytest.mark.parametrize(("name", "model"), [("courses", "Course"), ("exam", "Exam"), ("blog_posts", "Post")])
-    def test_writes_six_files_and_a_migration_as_the_project_is_formatted(
+    def test_writes_seven_files_and_a_migration_as_the_project_is_formatted(
         self, tree: Tree, name: str, model: str
     ) -> None:
         before = files(tree.root)
         printed = tree.managed("startapp", name, "--model", model)
         written = {str(path.relative_to(tree.root)) for path in files(tree.root) - before}
-        modules = ("controllers", "models", "repositories", "schemas", "services")
+        modules = ("admin", "controllers", "models", "repositories", "schemas", "services")
         table = {"exam": "exams"}.get(name, name)
         migration = f"migrations/versions/{int(migrations.history()[-1][:4]) + 1:04}_{table}.py"
         assert written == {

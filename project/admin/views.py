@@ -1,0 +1,273 @@
+"""How an app shows a model at the admin site: a `RecordView` in its `admin.py`."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Any, ClassVar, Generic, Literal, TypeVar, get_args, get_origin
+
+import msgspec
+import sqlalchemy as sa
+from adminsite import (
+    BaseField,
+    CountMode,
+    Field,
+    ModelView,
+    Pagination,
+    Permission,
+    RefusedError,
+    SaveContext,
+    Widget,
+)
+from adminsite._orm.repository import KeysetKey, SQLAlchemyRepository
+from adminsite.actions import Selection, action
+from adminsite.database import SessionAdapter
+from adminsite.exceptions import FieldValidationError
+from adminsite.fields import EnumField, FloatField, StringField
+from adminsite.filters import DateRangeFilter, FilterOption, FilterValue, SQLFilter
+from adminsite.filters.sql import SQLFilterContext
+from adminsite.query import QuerySpec
+from adminsite.schema import FieldSchema
+from msgspec.structs import fields
+from sqlalchemy.orm import QueryableAttribute
+from starlette.requests import Request
+
+from project.admin.sessions import RecordSession, sentence
+from project.callers import Role
+from project.database import dialects
+from project.database.types import timestamp_text
+from project.faults import faults
+from project.models import Record
+from project.services import Service
+
+M = TypeVar("M", bound=Record)
+
+MOST_AT_ONCE = 1000
+"""Records that one action changes or deletes: other writers wait meanwhile."""
+VERSION = "version"
+"""The form's field with the state of the record that it was filled from."""
+
+Choices = Callable[[SessionAdapter], Awaitable[Sequence[tuple[str, int]]]]
+
+
+@dataclass(eq=False, repr=False)
+class VersionField(StringField):
+    """Hidden in the form: what it was filled from, so that nobody's change is overwritten unseen."""
+
+    _: KW_ONLY
+    form_only: bool = True
+    exclude_from_create: bool = True
+
+    widget = "version"
+
+
+class RecordView(ModelView[M], Generic[M]):
+    """The records of a model: `class StudentView(RecordView[Student])`.
+
+    Beyond the library's settings it needs the app's service and the structs that the API takes: a form has the fields
+    of `creates` or `updates`, and a value that is refused there is refused here in the same words. Files may be
+    imported if the service says what a `record` in one is.
+    """
+
+    service: ClassVar[type[Service[Any, Any, Any]]]
+    creates: ClassVar[type[msgspec.Struct]]
+    updates: ClassVar[type[msgspec.Struct]]
+    reads: ClassVar[Role] = "viewer"
+    """Who sees the records, and may export them."""
+    writes: ClassVar[Role] = "editor"
+    """Who changes them."""
+    cards: ClassVar[Sequence[Widget]] = ()
+    """What the app adds to the dashboard, for those who may read."""
+
+    pagination = Pagination.KEYSET
+    count_mode = CountMode.ESTIMATED
+    page_size_options = (25, 50, 100)
+    # Each record is deleted by the action below.
+    can_delete_selected = False
+
+    def __init__(self, *options: Any) -> None:
+        shapes = {field.name: field.type for shape in (self.updates, self.creates) for field in fields(shape)}
+        self.fields = [_ruled(entry, shapes) for entry in self.fields]
+        names = [_name(entry) for entry in self.fields if not getattr(entry, "form_only", False)]
+        self.fields.append(VersionField(VERSION))
+        self.exclude_fields_from_create = [name for name in names if name not in self.creates.__struct_fields__]
+        self.exclude_fields_from_edit = [name for name in names if name not in self.updates.__struct_fields__]
+        self.can_import = hasattr(self.service, "record")
+        super().__init__(*options)
+        # The view makes it by itself, and shares it with its parts.
+        self._repository.__class__ = _Repository
+
+    def matching(self, term: str) -> sa.ColumnElement[bool] | None:
+        """What a record must be to be found by a search; None looks for the term in each of `searchable_fields`."""
+        return None
+
+    def search_condition(self, term: str, *, request: Request) -> sa.ColumnElement[bool] | None:
+        return self.matching(term)
+
+    async def form_only_values(self, session: SessionAdapter, record: M | None, *, request: Request) -> dict[str, Any]:
+        return {} if record is None else {VERSION: timestamp_text(record.updated_at)}
+
+    async def before_save(self, context: SaveContext[M]) -> None:
+        if not context.created and (version := context.values[VERSION].get()):
+            session = context.session
+            assert isinstance(session, RecordSession)
+            session.only_if(context.record, version)
+
+    async def chosen(self, selection: Selection[M]) -> list[M]:
+        """The records of an action's selection. Raises RefusedError if there are more than an action may take."""
+        count = await selection.count()
+        if count > MOST_AT_ONCE:
+            raise RefusedError(
+                f"{count:,} records are more than the {MOST_AT_ONCE:,} that can be changed at once: narrow the list."
+            )
+        return await selection.records()
+
+    @action(
+        "Delete",
+        name="delete_selected",
+        confirm="Delete the chosen records? This cannot be undone.",
+        permission=Permission.DELETE,
+        dangerous=True,
+    )
+    async def delete_chosen(self, selection: Selection[M]) -> str:
+        records = await self.chosen(selection)
+        for record in records:
+            await selection.session.delete(record)
+        return f"{len(records):,} deleted."
+
+
+@dataclass(eq=False, repr=False)
+class RuledText(StringField):
+    """Text that is kept as it is typed, if the field of a struct would take it."""
+
+    _: KW_ONLY
+    rule: Any = str
+
+    def column_options(self, schema: FieldSchema) -> dict[str, Any]:
+        """Browsers count in halves of characters, so the length is left to the rule."""
+        return {**super().column_options(schema), "max_length": None}
+
+    def parse(self, raw: str | None) -> Any:
+        return _checked(self, raw or "")
+
+
+@dataclass(eq=False, repr=False)
+class RuledNumber(FloatField):
+    """A number, if the field of a struct would take it."""
+
+    _: KW_ONLY
+    rule: Any = float
+
+    def parse(self, raw: str | None) -> Any:
+        text = (raw or "").strip()
+        if not text:
+            raise FieldValidationError(self.name, "Is required.")
+        return _checked(self, text)
+
+
+def _checked(field: RuledText | RuledNumber, text: str) -> Any:
+    if found := faults(text, field.rule, strict=False):
+        raise FieldValidationError(field.name, sentence(found[0].detail))
+    return msgspec.convert(text, field.rule, strict=False)
+
+
+def _name(entry: Any) -> str:
+    return entry if isinstance(entry, str) else str(getattr(entry, "name", None) or entry.key)
+
+
+def _ruled(entry: Any, shapes: Mapping[str, Any]) -> Any:
+    """What a view lists, as a field that refuses what the API refuses; a field of a kind that the view chose stays."""
+    column, options = (entry.column, entry.given_options()) if type(entry) is Field else (entry, {})
+    if isinstance(column, BaseField) or (name := _name(entry)) not in shapes:
+        return entry
+    match _bare(shapes[name]):
+        case kind if kind is str:
+            return RuledText(column, **options, rule=shapes[name])
+        case kind if kind in (int, float):
+            return RuledNumber(column, **options, rule=shapes[name])
+        case kind if get_origin(kind) is Literal:
+            choices = [(str(value), str(value).capitalize()) for value in get_args(kind)]
+            return EnumField(column, **options, choices=choices)
+    return entry
+
+
+def _bare(kind: Any) -> Any:
+    """The type without its notes, and without the alternative that it is absent."""
+    while get_origin(kind) is not Literal and (inner := get_args(kind)):
+        kind = inner[0]
+    return kind
+
+
+class _Repository(SQLAlchemyRepository[Any]):
+    """Pages and counts that cost the same on every database, however many rows there are."""
+
+    def keyset_keys(self, spec: QuerySpec) -> tuple[KeysetKey, ...] | None:
+        """All in one direction, as an index has them."""
+        keys = super().keyset_keys(spec)
+        return keys and tuple(replace(key, descending=keys[0].descending) for key in keys)
+
+    def _beyond(self, keys: Sequence[KeysetKey], cursor: Sequence[Any], backwards: bool) -> sa.ColumnElement[bool]:
+        """With a bound for the first column, which is where PostgreSQL enters the index."""
+        column, value = keys[0].column, cursor[0]
+        bound = column >= value if keys[0].descending == backwards else column <= value
+        return sa.and_(bound, super()._beyond(keys, cursor, backwards))
+
+    async def estimate(self, session: SessionAdapter) -> int | None:
+        assert isinstance(session, RecordSession)
+        select = dialects.named(session.dialect_name).estimated_rows(self.model.__table__)
+        return None if select is None else await session.scalar(select)
+
+
+class OneOf(SQLFilter[Any]):
+    """Records with one of some values in a column, of those that `choices` gives, each with how often it is there."""
+
+    multiple = True
+    template = "choice"
+    show_counts = True
+
+    def __init__(self, column: QueryableAttribute[Any], choices: Choices, *, label: str | None = None) -> None:
+        super().__init__(column.key, label=label)
+        self._column = column
+        self._choices = choices
+
+    async def options(self, context: SQLFilterContext) -> Sequence[FilterOption]:  # type: ignore[override]
+        return [FilterOption(value, value, count) for value, count in await self._choices(context.session)]
+
+    def condition(self, value: FilterValue, repository: SQLAlchemyRepository[Any]) -> sa.ColumnElement[bool]:
+        return self._column.in_(value.values)
+
+
+class Between(SQLFilter[Any]):
+    """Records with a number in a range, either end of which may be left open."""
+
+    template = "range"
+    input_type = "number"
+
+    def __init__(self, column: QueryableAttribute[Any], *, label: str | None = None) -> None:
+        super().__init__(column.key, label=label)
+        self._column = column
+
+    def describe(self, value: FilterValue, options: Sequence[FilterOption] = ()) -> str:
+        low, high = _ends(value)
+        if low is not None and high is not None:
+            return f"{self.label}: {low:g} to {high:g}"
+        return f"{self.label}: {low:g} or more" if low is not None else f"{self.label}: {high or 0:g} or less"
+
+    def condition(self, value: FilterValue, repository: SQLAlchemyRepository[Any]) -> sa.ColumnElement[bool] | None:
+        low, high = _ends(value)
+        bounds = [self._column >= low] if low is not None else []
+        return sa.and_(sa.true(), *bounds, *([self._column <= high] if high is not None else []))
+
+
+Period = DateRangeFilter
+"""Records with a moment in a range of days."""
+
+
+def _ends(value: FilterValue) -> tuple[float | None, float | None]:
+    low, _, high = value.first.partition(",")
+    return _number(low), _number(high)
+
+
+def _number(text: str) -> float | None:
+    try:
+        return msgspec.convert(text.strip(), float, strict=False)
+    except msgspec.ValidationError:
+        return None
