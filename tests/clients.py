@@ -43,7 +43,7 @@ def empty(client: Client) -> None:
     """Delete all rows of its database."""
     state = client.app.state
     database: Database = state.database
-    tables = reversed(registry.metadata(state.settings.installed_apps).sorted_tables)
+    tables = reversed(registry.tables(state.settings.installed_apps))
     deletions = [Statement(table.delete()) for table in tables]
 
     async def work(desk: Desk) -> None:

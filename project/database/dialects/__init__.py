@@ -1,4 +1,4 @@
-"""What differs between databases: one module each, all with the same face. Adding a database is adding a module."""
+"""What differs between databases: one package each, all with the same face. Adding a database is adding a package."""
 
 import datetime as dt
 import importlib
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from project.database.backends import Backend
     from project.database.errors import DatabaseError
     from project.database.statements import Row
+    from project.database.switching import Switching
 
 
 class Ordering(NamedTuple):
@@ -56,7 +57,7 @@ class DatabaseFile(Protocol):
 
 
 class Dialect(Protocol):
-    """A module of this package, seen as an object. `name` is SQLAlchemy's name for the database."""
+    """A package of this one, seen as an object. `name` is SQLAlchemy's name for the database."""
 
     name: str
     title: str
@@ -101,6 +102,7 @@ class Dialect(Protocol):
     hazards: Callable[[AsyncConnection], Awaitable[list[str]]]
     """Each setting of the server that puts acknowledged writes at risk: a sentence that says what to do."""
     server_version: Callable[[Any], Awaitable[str]]
+    switching: "Switching"
 
 
 @cache
