@@ -30,6 +30,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk__gate")),
     )
     op.create_table(
+        "_changes",
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(always=False), nullable=False
+        ),
+        sa.Column("tbl", types.Text(length=64), nullable=False),
+        sa.Column("pk", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk__changes")),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
         "_servers",
         sa.Column("id", types.Text(length=36), nullable=False),
         sa.Column("name", types.Text(length=200), nullable=False),
@@ -54,4 +64,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("_servers")
+    op.drop_table("_changes")
     op.drop_table("_gate")

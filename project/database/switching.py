@@ -2,7 +2,7 @@
 
 Two tables carry it. `_gate` has one row: `fenced` says that the database takes no writes, `filling` that the
 transaction which set it is exempt; that is taken back before it is committed, so nobody else ever sees it. `_changes`
-is there while changes are logged: of each row that was written its table and its key.
+is the log: of each row that was written while the tables were guarded it has the table and the key.
 
 Every function is given a session on a link, a connection of its own outside all pools, and raises the driver's errors
 and DatabaseErrors.
@@ -34,10 +34,8 @@ WRITER_SILENCE = 10
 
 
 class Switching(Protocol):
-    """One module of each dialect."""
+    """One object of each dialect."""
 
-    ddl_commits: bool
-    """Whether a change of a table ends the transaction that it is in."""
     rights: str
     """What to grant, for who lacks the right to guard tables."""
 
@@ -47,24 +45,17 @@ class Switching(Protocol):
         """
         ...
 
-    async def create_log(self, session: Session) -> None:
-        """Outside of transactions. Does nothing where there is one."""
-        ...
-
     async def guard(self, session: Session, table: sa.Table, wait: float) -> None:
-        """Let the table log its changes, and refuse them while the database is fenced; outside of transactions.
+        """Let the table log its changes, and refuse them while the database is fenced.
 
-        Once it returns, nobody writes any more who had begun before. Does no harm a second time; a crash halfway leaves
-        what `unguard` removes. Raises Busy where the table was in use for `wait` seconds, for which others queued up.
+        In a transaction that holds the gate, though a database whose changes of tables end transactions ends it. Once
+        that is committed, nobody writes any more who had begun before. Does no harm a second time. Raises Busy where
+        the table was in use for `wait` seconds, for which others queued up.
         """
         ...
 
     async def unguard(self, session: Session, table: sa.Table, wait: float) -> None:
-        """Remove what `guard` and `fence` made; outside of transactions. Does nothing where there is nothing."""
-        ...
-
-    async def drop_log(self, session: Session) -> None:
-        """And whatever else the tables had in common, once all are unguarded; outside of transactions."""
+        """Remove what `guard` and `fence` made, in such a transaction. Does nothing where there is nothing."""
         ...
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
@@ -82,17 +73,19 @@ class Switching(Protocol):
         """What taking `fenced` back needs beside it, in the transaction that does."""
         ...
 
-    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """Let this session fill the tables in any order, foreign keys aside; outside of transactions.
+    async def ignore_foreign_keys(self, session: Session) -> None:
+        """From now on, in this session alone, as far as that can be had; outside of transactions."""
+        ...
 
-        Where the database cannot do that for one session alone, the foreign keys are dropped.
+    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
+        """Drop the foreign keys of the tables where the session cannot ignore them, in a transaction that holds the
+        gate.
         """
         ...
 
     async def tighten(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """Put back the foreign keys that are missing, unchecked for the rows that are there; takes milliseconds.
-
-        Inside of a transaction, unless `ddl_commits`.
+        """Put back the foreign keys that are missing, unchecked for the rows that are there, in such a transaction;
+        takes milliseconds.
         """
         ...
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from advanced_alchemy.types import BigIntIdentity
 from msgspec import UNSET, UnsetType
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -41,6 +42,17 @@ class GateRow(Base):
     other_alias: Mapped[str | None] = mapped_column(Text(64))
     back: Mapped[bool] = mapped_column(sa.Boolean)
     changed_at: Mapped[dt.datetime] = mapped_column(Timestamp())
+
+
+class Change(Base):
+    """An entry in the log of changes, which triggers write."""
+
+    __tablename__ = switching.LOG
+    __table_args__ = ({"info": {"local": True}},)
+
+    seq: Mapped[int] = mapped_column(BigIntIdentity, sa.Identity(), primary_key=True)
+    tbl: Mapped[str] = mapped_column(Text(64))
+    pk: Mapped[str] = mapped_column(sa.Text)
 
 
 class ServerRow(Base):

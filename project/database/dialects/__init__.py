@@ -16,6 +16,7 @@ from sqlalchemy.types import TypeEngine
 
 if TYPE_CHECKING:
     from project.database.backends import Backend
+    from project.database.contents import Contents
     from project.database.errors import DatabaseError
     from project.database.statements import Row
     from project.database.switching import Switching
@@ -103,6 +104,7 @@ class Dialect(Protocol):
     """Each setting of the server that puts acknowledged writes at risk: a sentence that says what to do."""
     server_version: Callable[[Any], Awaitable[str]]
     switching: "Switching"
+    contents: "Contents"
 
 
 @cache

@@ -25,6 +25,7 @@ from project.database import errors
 from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
 from project.database.connections import watch_silence
 from project.database.dialects import Ordering, Position
+from project.database.dialects.mysql.contents import MySQLContents
 from project.database.dialects.mysql.switching import MOVED, MySQLSwitching
 from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
@@ -38,6 +39,7 @@ embedded = False
 client_package = "mariadb-client"
 ddl_rolls_back = False
 switching = MySQLSwitching()
+contents = MySQLContents()
 
 logging.getLogger(asyncmy.__name__).setLevel(logging.ERROR)  # it warns of each note that the server makes
 

@@ -28,7 +28,6 @@ _EVENTS = ("insert", "update", "delete")
 
 
 class MySQLSwitching:
-    ddl_commits = True
     rights = (
         "GRANT CREATE, DROP, ALTER, TRIGGER on the database to it; where the server keeps a binary log, set "
         "log_bin_trust_function_creators too."
@@ -46,13 +45,6 @@ class MySQLSwitching:
                 await session.held.rollback()
             raise
 
-    async def create_log(self, session: Session) -> None:
-        await session.held.execute(
-            f"CREATE TABLE IF NOT EXISTS {LOG} "
-            "(seq BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY, tbl VARCHAR(64) NOT NULL, pk TEXT NOT NULL) "
-            "ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
-        )
-
     async def guard(self, session: Session, table: sa.Table, wait: float) -> None:
         """Even an open reader is in the way."""
         for event in _EVENTS:
@@ -65,9 +57,6 @@ class MySQLSwitching:
             async with _busy(session, wait) as limited:
                 await session.held.execute(limited(f"DROP TRIGGER IF EXISTS {_quoted(name_of(event, table))}"))
 
-    async def drop_log(self, session: Session) -> None:
-        await session.held.execute(f"DROP TABLE IF EXISTS {LOG}")
-
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
         """Whoever holds the gate alone has done so; MySQL 8 waits for a silent coordinator as long as TCP does."""
         if _is_mariadb(session):
@@ -79,11 +68,14 @@ class MySQLSwitching:
     async def unfence(self, session: Session, tables: Sequence[sa.Table]) -> None:
         """The triggers look at the gate."""
 
-    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
+    async def ignore_foreign_keys(self, session: Session) -> None:
         await session.held.execute("SET SESSION foreign_key_checks = 0")
 
+    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
+        """The session ignores them."""
+
     async def tighten(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """Other sessions never stopped heeding foreign keys."""
+        """They were never dropped."""
 
     async def validate(self, session: Session, tables: Sequence[sa.Table]) -> None:
         """The rows are those of a database that has them too."""
@@ -115,13 +107,18 @@ class MySQLSwitching:
 
 
 def _creation(session: Session, table: sa.Table, event: str) -> list[str]:
-    """An id is known after its row was inserted; the rows that a foreign key changes too, only before."""
+    """An id is known after its row was inserted; the rows that a foreign key changes too, only before.
+
+    A trigger ends the transaction that makes it, so it may be made by who has been replaced meanwhile: where there is
+    no switch it does nothing.
+    """
     name = _quoted(name_of(event, table))
     when = "AFTER" if event == "insert" else "BEFORE"
     body = f"""TRIGGER {name} {when} {event.upper()} ON {_quoted(table.name)} FOR EACH ROW BEGIN
-  DECLARE is_fenced, is_filling BOOL;
-  SELECT fenced, filling INTO is_fenced, is_filling FROM {GATE} WHERE id = 1 LOCK IN SHARE MODE;
-  IF NOT is_filling THEN
+  DECLARE is_fenced, is_filling, is_logging BOOL;
+  SELECT fenced, filling, switch IS NOT NULL INTO is_fenced, is_filling, is_logging
+    FROM {GATE} WHERE id = 1 LOCK IN SHARE MODE;
+  IF is_logging AND NOT is_filling THEN
     IF is_fenced THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {MOVED}, MESSAGE_TEXT = {_literal(REFUSAL)}; END IF;
     {" ".join(_entries(table, event))}
   END IF;

@@ -20,6 +20,7 @@ from project.database import errors
 from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
 from project.database.connections import watch_silence
 from project.database.dialects import Ordering, Position
+from project.database.dialects.postgresql.contents import PostgreSQLContents
 from project.database.dialects.postgresql.switching import MOVED, PostgreSQLSwitching
 from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
@@ -33,6 +34,7 @@ embedded = False
 client_package = "postgresql-client"
 ddl_rolls_back = True
 switching = PostgreSQLSwitching()
+contents = PostgreSQLContents()
 
 MIGRATION_PATIENCE = 60.0
 """Seconds that a migration waits for another one to end."""

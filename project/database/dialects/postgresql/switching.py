@@ -4,8 +4,7 @@ The fence is a trigger that is switched on and off: one that read the gate would
 began before. A trigger before the statement that returns NULL lets it pass.
 """
 
-import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import asyncpg
@@ -18,71 +17,56 @@ from project.database.switching import COORDINATOR_SILENCE, GATE, LOG, REFUSAL, 
 
 MOVED = "RG001"
 """The SQLSTATE with which the fence refuses: a class that nobody else uses."""
+DROP_PATIENCE = 5.0
+"""Seconds that dropping a foreign key waits for those who read the tables of a database that nobody serves from."""
 
 
 class PostgreSQLSwitching:
-    ddl_commits = False
     rights = "Let the database user own the tables: ALTER TABLE ... OWNER TO it."
 
     async def lock_gate(self, session: Session, wait: float, *, shared: bool = False) -> None:
         await session.held.begin()
         try:
-            await _wait_at_most(session, wait)
-            await session.held.execute(f"SELECT 1 FROM {GATE} WHERE id = 1 FOR {'SHARE' if shared else 'UPDATE'}")
-            await _wait_at_most(session, 0)
-        except asyncpg.LockNotAvailableError as error:
-            await session.held.rollback()
-            raise Busy from error
+            await _lock(session, wait, f"SELECT 1 FROM {GATE} WHERE id = 1 FOR {'SHARE' if shared else 'UPDATE'}")
         except BaseException:
             if not session.held.is_lost:
                 await session.held.rollback()
             raise
 
-    async def create_log(self, session: Session) -> None:
-        """Logged like any table: a crash would empty one that is not. Whoever writes a row writes its entry, with the
-        rights of the one who guards the tables.
-        """
-        schema = await _schema(session)
-        async with _transaction(session, 1.0):
-            await session.held.execute(
-                f"CREATE TABLE IF NOT EXISTS {LOG} "
-                "(seq bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, tbl varchar(64) NOT NULL, pk text NOT NULL)"
-            )
-            await _create_fence(session, schema)
-
     async def guard(self, session: Session, table: sa.Table, wait: float) -> None:
+        """Whoever writes a row writes its entry in the log, with the rights of the one who guards the table."""
         schema, name = await _schema(session), _quoted(table.name)
         log = f"{schema}.{_quoted(name_of('log', table))}"
-        async with _transaction(session, wait):
-            await session.held.execute(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
-            await session.held.execute(_log_function(log, schema, table))
-            there = await _triggers(session, table)
-            if "_fence" not in there:
-                await session.held.execute(_FENCE.format(table=name, schema=schema))
-                await session.held.execute(f"ALTER TABLE {name} DISABLE TRIGGER _fence")
-            if "_log" not in there:
-                await session.held.execute(
-                    f"CREATE TRIGGER _log AFTER INSERT OR UPDATE OR DELETE ON {name} "
-                    f"FOR EACH ROW EXECUTE FUNCTION {log}()"
-                )
-            if "_no_truncate" not in there:
-                await session.held.execute(
-                    f"CREATE TRIGGER _no_truncate BEFORE TRUNCATE ON {name} "
-                    f"FOR EACH STATEMENT EXECUTE FUNCTION {schema}._no_truncate()"
-                )
+        await _lock(session, wait, f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+        await session.held.execute(_functions(schema))
+        await session.held.execute(_log_function(log, schema, table))
+        there = await _triggers(session, table)
+        if "_fence" not in there:
+            await session.held.execute(_FENCE.format(table=name, schema=schema))
+            await session.held.execute(f"ALTER TABLE {name} DISABLE TRIGGER _fence")
+        if "_log" not in there:
+            await session.held.execute(
+                f"CREATE TRIGGER _log AFTER INSERT OR UPDATE OR DELETE ON {name} FOR EACH ROW EXECUTE FUNCTION {log}()"
+            )
+        if "_no_truncate" not in there:
+            await session.held.execute(
+                f"CREATE TRIGGER _no_truncate BEFORE TRUNCATE ON {name} "
+                f"FOR EACH STATEMENT EXECUTE FUNCTION {schema}._no_truncate()"
+            )
 
     async def unguard(self, session: Session, table: sa.Table, wait: float) -> None:
         schema, name = await _schema(session), _quoted(table.name)
-        async with _transaction(session, wait):
-            for trigger in await _triggers(session, table):
+        if triggers := await _triggers(session, table):
+            await _lock(session, wait, f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
+            for trigger in triggers:
                 await session.held.execute(f"DROP TRIGGER {trigger} ON {name}")
-            await session.held.execute(f"DROP FUNCTION IF EXISTS {schema}.{_quoted(name_of('log', table))}()")
-
-    async def drop_log(self, session: Session) -> None:
-        schema = await _schema(session)
-        async with _transaction(session, 1.0):
-            await session.held.execute(f"DROP TABLE IF EXISTS {LOG}")
-            await session.held.execute(f"DROP FUNCTION IF EXISTS {schema}._fence(), {schema}._no_truncate()")
+        await session.held.execute(f"DROP FUNCTION IF EXISTS {schema}.{_quoted(name_of('log', table))}()")
+        for function in ("_fence", "_no_truncate"):
+            used = await session.held.fetch(
+                "SELECT 1 FROM pg_trigger WHERE tgfoid = to_regproc($1) LIMIT 1", (f"{schema}.{function}",)
+            )
+            if not used:
+                await session.held.execute(f"DROP FUNCTION IF EXISTS {schema}.{function}()")
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
         """Reads go on. What is read and then committed after this has to be on disk when it is answered."""
@@ -90,18 +74,13 @@ class PostgreSQLSwitching:
             f"SET LOCAL idle_in_transaction_session_timeout = '{COORDINATOR_SILENCE}s'; "
             "SET LOCAL synchronous_commit = on"
         )
-        await _wait_at_most(session, wait)
-        try:
-            names = ", ".join(_quoted(table.name) for table in tables)
-            await session.held.execute(f"LOCK TABLE {names} IN EXCLUSIVE MODE")
-        except asyncpg.LockNotAvailableError as error:
-            raise Busy from error
-        await _wait_at_most(session, 0)
+        names = ", ".join(_quoted(table.name) for table in tables)
+        await _lock(session, wait, f"LOCK TABLE {names} IN EXCLUSIVE MODE")
 
     async def fence(self, session: Session, tables: Sequence[sa.Table]) -> None:
         """On a table that is not guarded too."""
         schema = await _schema(session)
-        await _create_fence(session, schema)
+        await session.held.execute(_functions(schema))
         for table in tables:
             name = _quoted(table.name)
             if "_fence" not in await _triggers(session, table):
@@ -114,16 +93,18 @@ class PostgreSQLSwitching:
             if "_fence" in await _triggers(session, table):
                 await session.held.execute(f"ALTER TABLE {_quoted(table.name)} DISABLE TRIGGER _fence")
 
-    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """Only a superuser may set foreign keys aside for a session."""
-        try:
+    async def ignore_foreign_keys(self, session: Session) -> None:
+        if (await session.held.fetch("SHOW is_superuser", ()))[0][0] == "on":
             await session.held.execute("SET session_replication_role = replica")
+
+    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
+        """Only a superuser may ignore them."""
+        if (await session.held.fetch("SHOW session_replication_role", ()))[0][0] == "replica":
             return
-        except asyncpg.InsufficientPrivilegeError:
-            pass
         for key, (table, _) in (await _foreign_keys(session, tables)).items():
-            async with _transaction(session, 5.0):
-                await session.held.execute(f"ALTER TABLE {_quoted(table)} DROP CONSTRAINT IF EXISTS {_quoted(key)}")
+            await _lock(
+                session, DROP_PATIENCE, f"ALTER TABLE {_quoted(table)} DROP CONSTRAINT IF EXISTS {_quoted(key)}"
+            )
 
     async def tighten(self, session: Session, tables: Sequence[sa.Table]) -> None:
         there = await _foreign_keys(session, tables)
@@ -181,9 +162,9 @@ _FENCE = (
 )
 
 
-async def _create_fence(session: Session, schema: str) -> None:
-    await session.held.execute(
-        f"""
+def _functions(schema: str) -> str:
+    """Those that all tables have in common."""
+    return f"""
 CREATE OR REPLACE FUNCTION {schema}._fence() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
@@ -195,7 +176,6 @@ BEGIN
   RAISE EXCEPTION USING ERRCODE = '55006', MESSAGE = 'While changes are logged, use DELETE: TRUNCATE names no row.';
 END $$
 """
-    )
 
 
 def _log_function(name: str, schema: str, table: sa.Table) -> str:
@@ -230,25 +210,14 @@ def _key(table: sa.Table, version: str) -> str:
     return f"json_build_array({', '.join(parts)})::text"
 
 
-@contextlib.asynccontextmanager
-async def _transaction(session: Session, wait: float) -> AsyncIterator[None]:
-    """Raises Busy where a lock cannot be had within `wait` seconds."""
-    await session.held.begin()
+async def _lock(session: Session, seconds: float, statement: str) -> None:
+    """Raises Busy where the statement does not get its lock in that time."""
+    await session.held.execute(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
     try:
-        await _wait_at_most(session, wait)
-        yield
-        await session.held.commit()
-    except BaseException as error:
-        if not session.held.is_lost:
-            await session.held.rollback()
-        if isinstance(error, asyncpg.LockNotAvailableError | asyncpg.DeadlockDetectedError):
-            raise Busy from error
-        raise
-
-
-async def _wait_at_most(session: Session, seconds: float) -> None:
-    """0 is any time."""
-    await session.held.execute(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000)) if seconds else 0}ms'")
+        await session.held.execute(statement)
+    except asyncpg.LockNotAvailableError as error:
+        raise Busy from error
+    await session.held.execute("SET LOCAL lock_timeout = 0")
 
 
 async def _schema(session: Session) -> str:

@@ -25,6 +25,7 @@ from sqlalchemy.types import TypeEngine
 from project.database import errors
 from project.database.backends import GroupCommit, PooledReads, S, T, Work, open_session
 from project.database.dialects import Ordering, Position
+from project.database.dialects.sqlite.contents import SQLiteContents
 from project.database.dialects.sqlite.switching import SQLiteSwitching
 from project.database.pools import Pool
 from project.database.sessions import Session
@@ -124,6 +125,7 @@ def open_file(path: Path) -> "SQLiteFile | None":
 client_package = "sqlite3"
 ddl_rolls_back = True
 switching = SQLiteSwitching()
+contents = SQLiteContents()
 
 
 @contextlib.asynccontextmanager
@@ -311,6 +313,10 @@ class SQLiteConnection:
         if budget is not None:
             raw.set_progress_handler(self._is_over, STEPS)
         raw.execute("PRAGMA busy_timeout = 0")
+
+    def read_anything(self) -> None:
+        """Read text that is not UTF-8 as bytes from now on."""
+        self._raw.text_factory = _text_or_bytes
 
     def _is_over(self) -> bool:
         return time.perf_counter() > self._deadline

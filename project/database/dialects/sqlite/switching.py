@@ -18,7 +18,6 @@ POLL = 0.001
 
 
 class SQLiteSwitching:
-    ddl_commits = False
     rights = "Let the user that runs the command write to the file."
 
     async def lock_gate(self, session: Session, wait: float, *, shared: bool = False) -> None:
@@ -34,20 +33,13 @@ class SQLiteSwitching:
                     raise Busy from error
             await asyncio.sleep(POLL)
 
-    async def create_log(self, session: Session) -> None:
-        await session.held.execute(
-            f"CREATE TABLE IF NOT EXISTS {LOG} "
-            "(seq INTEGER PRIMARY KEY AUTOINCREMENT, tbl VARCHAR(64) NOT NULL, pk TEXT NOT NULL)"
-        )
-
     async def guard(self, session: Session, table: sa.Table, wait: float) -> None:
-        await self._in_one_piece(session, [*_removal(table), *_triggers(table)], wait)
+        for statement in (*_removal(table), *_triggers(table)):
+            await session.held.execute(statement)
 
     async def unguard(self, session: Session, table: sa.Table, wait: float) -> None:
-        await self._in_one_piece(session, _removal(table), wait)
-
-    async def drop_log(self, session: Session) -> None:
-        await self._in_one_piece(session, [f"DROP TABLE IF EXISTS {LOG}"], 1.0)
+        for statement in _removal(table):
+            await session.held.execute(statement)
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
         """Who holds the gate is the only writer."""
@@ -58,11 +50,14 @@ class SQLiteSwitching:
     async def unfence(self, session: Session, tables: Sequence[sa.Table]) -> None:
         """The triggers look at the gate."""
 
-    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
+    async def ignore_foreign_keys(self, session: Session) -> None:
         await session.held.execute("PRAGMA foreign_keys = OFF")
 
+    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
+        """The session ignores them."""
+
     async def tighten(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """Other sessions never stopped heeding foreign keys."""
+        """They were never dropped."""
 
     async def validate(self, session: Session, tables: Sequence[sa.Table]) -> None:
         """The rows are those of a database that has them too."""
@@ -86,23 +81,9 @@ class SQLiteSwitching:
 
     async def raise_sequences(self, session: Session, tables: Sequence[sa.Table], highest: Mapping[str, int]) -> None:
         there = await self.read_sequences(session, tables)
-        low = [(name, highest[name]) for name, seq in there.items() if highest.get(name, 0) > seq]
-        if low:
-            await self._in_one_piece(session, [], 1.0, low)
-
-    async def _in_one_piece(
-        self, session: Session, statements: Sequence[str], wait: float, sequences: Sequence[tuple[str, int]] = ()
-    ) -> None:
-        await self.lock_gate(session, wait)
-        try:
-            for statement in statements:
-                await session.held.execute(statement)
-            for name, highest in sequences:
-                await session.held.execute(_SEQUENCE, (name, highest))
-            await session.held.commit()
-        except BaseException:
-            await session.held.rollback()
-            raise
+        for name, seq in there.items():
+            if highest.get(name, 0) > seq:
+                await session.held.execute(_SEQUENCE, (name, highest[name]))
 
 
 _SEQUENCE = """
