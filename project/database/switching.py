@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.sessions import Session
 from project.database.statements import Row, Statement
@@ -124,9 +125,10 @@ def name_of(kind: str, table: sa.Table) -> str:
     return f"{name[:40]}_{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
 
 
-def holds_bytes(column: sa.Column[Any]) -> bool:
-    kind = column.type
-    return isinstance(kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind, sa.LargeBinary)
+def holds_bytes(column: sa.Column[Any], dialect: Dialect) -> bool:
+    """Whether that is what the database has in the column, whatever Python sees."""
+    kind = column.type.dialect_impl(dialect)
+    return isinstance(kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind, sa.LargeBinary | sa.BINARY)
 
 
 async def insert_rows(

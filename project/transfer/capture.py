@@ -11,11 +11,12 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.errors import Busy, Denied
 from project.database.links import Link
 from project.database.statements import Statement
-from project.database.switching import LOG
+from project.database.switching import LOG, holds_bytes
 from project.transfer import gates
 from project.transfer.stages import python_type
 
@@ -68,9 +69,11 @@ async def _change(link: Link, table: sa.Table, turn: int, change: Change, pause:
         await pause(random.uniform(0.05, 0.2))
 
 
-def key_of(table: sa.Table) -> Callable[[str], tuple[Any, ...]]:
-    """What makes of the log's `pk` the values of the table's key."""
-    parsers = [_parser(column) for column in table.primary_key]
+def key_of(table: sa.Table, dialect: Dialect) -> Callable[[str], tuple[Any, ...]]:
+    """What makes of the log's `pk` the values of the table's key; `dialect` is SQLAlchemy's, of the database that
+    wrote it.
+    """
+    parsers = [_parser(column, dialect) for column in table.primary_key]
     decode = msgspec.json.Decoder(list[Any]).decode
 
     def key(text: str) -> tuple[Any, ...]:
@@ -79,9 +82,13 @@ def key_of(table: sa.Table) -> Callable[[str], tuple[Any, ...]]:
     return key
 
 
-def _parser(column: sa.Column[Any]) -> Callable[[Any], Any]:
+def _parser(column: sa.Column[Any], dialect: Dialect) -> Callable[[Any], Any]:
+    if holds_bytes(column, dialect):
+        process = column.type.dialect_impl(dialect).result_processor(dialect, None)
+        return bytes.fromhex if process is None else lambda text: process(bytes.fromhex(text))
     kind = python_type(column)
-    return _PARSERS.get(kind, kind)  # type: ignore[no-any-return]
+    parser: Callable[[Any], Any] = _PARSERS.get(kind, kind)
+    return parser
 
 
 def _moment(text: str) -> dt.datetime:
@@ -90,7 +97,6 @@ def _moment(text: str) -> dt.datetime:
 
 
 _PARSERS: dict[Any, Callable[[Any], Any]] = {
-    bytes: bytes.fromhex,
     dt.datetime: _moment,
     dt.date: dt.date.fromisoformat,
     uuid.UUID: uuid.UUID,

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncmy
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.errors import Busy
 from project.database.sessions import Session
@@ -120,7 +121,7 @@ def _creation(session: Session, table: sa.Table, event: str) -> list[str]:
     FROM {GATE} WHERE id = 1 LOCK IN SHARE MODE;
   IF is_logging AND NOT is_filling THEN
     IF is_fenced THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {MOVED}, MESSAGE_TEXT = {_literal(REFUSAL)}; END IF;
-    {" ".join(_entries(table, event))}
+    {" ".join(_entries(table, event, session.held.alchemy.dialect))}
   END IF;
 END"""
     if _is_mariadb(session):
@@ -128,25 +129,25 @@ END"""
     return [f"DROP TRIGGER IF EXISTS {name}", f"CREATE {body}"]
 
 
-def _entries(table: sa.Table, event: str) -> Iterator[str]:
+def _entries(table: sa.Table, event: str, dialect: Dialect) -> Iterator[str]:
     columns = {column: _quoted(column.name) for column in table.columns}
     old = {column: f"OLD.{name}" for column, name in columns.items()}
     new = {column: f"NEW.{name}" for column, name in columns.items()}
     if event == "insert":
-        yield _entry(table, new)
+        yield _entry(table, new, dialect)
         return
     if event == "delete":
-        yield _entry(table, old)
-        yield from _cascades(table, "ondelete", old, None)
+        yield _entry(table, old, dialect)
+        yield from _cascades(table, "ondelete", old, None, dialect)
         return
     differs = " OR ".join(f"NOT OLD.{columns[key]} <=> NEW.{columns[key]}" for key in table.primary_key)
-    yield f"IF {differs} THEN {_entry(table, old)} END IF;"
-    yield _entry(table, new)
-    yield from _cascades(table, "onupdate", old, new)
+    yield f"IF {differs} THEN {_entry(table, old, dialect)} END IF;"
+    yield _entry(table, new, dialect)
+    yield from _cascades(table, "onupdate", old, new, dialect)
 
 
-def _entry(table: sa.Table, values: Mapping[Any, str]) -> str:
-    return f"INSERT INTO {LOG} (tbl, pk) VALUES ({_literal(table.name)}, {_key(table, values)});"
+def _entry(table: sa.Table, values: Mapping[Any, str], dialect: Dialect) -> str:
+    return f"INSERT INTO {LOG} (tbl, pk) VALUES ({_literal(table.name)}, {_key(table, values, dialect)});"
 
 
 def _cascades(
@@ -154,6 +155,7 @@ def _cascades(
     action: str,
     old: Mapping[Any, str],
     new: Mapping[Any, str] | None,
+    dialect: Dialect,
     path: tuple[tuple[str, str], ...] = (),
 ) -> Iterator[str]:
     """Entries for the rows that foreign keys change along with one of `table`, for which no trigger fires.
@@ -175,17 +177,21 @@ def _cascades(
             tie = " AND ".join(f"{before[mine]} = {old[theirs]}" for mine, theirs in pairs)
             further = (*path, (f"{_quoted(child.name)} AS {alias}", tie))
             found = f"FROM {', '.join(name for name, _ in further)} WHERE {' AND '.join(ties for _, ties in further)}"
-            for key_of_row in dict.fromkeys(_key(child, values) for values in (before, after) if values is not None):
+            for key_of_row in dict.fromkeys(
+                _key(child, values, dialect) for values in (before, after) if values is not None
+            ):
                 yield (
                     f"INSERT INTO {LOG} (tbl, pk) SELECT {_literal(child.name)}, {key_of_row} {found} "
                     "LOCK IN SHARE MODE;"
                 )
             if does == "CASCADE":
-                yield from _cascades(child, action, before, after, further)
+                yield from _cascades(child, action, before, after, dialect, further)
 
 
-def _key(table: sa.Table, values: Mapping[Any, str]) -> str:
-    parts = [f"HEX({values[column]})" if holds_bytes(column) else values[column] for column in table.primary_key]
+def _key(table: sa.Table, values: Mapping[Any, str], dialect: Dialect) -> str:
+    parts = [
+        f"HEX({values[column]})" if holds_bytes(column, dialect) else values[column] for column in table.primary_key
+    ]
     return f"JSON_ARRAY({', '.join(parts)})"
 
 

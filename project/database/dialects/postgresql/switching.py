@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.errors import Busy
 from project.database.sessions import Session
@@ -39,7 +40,7 @@ class PostgreSQLSwitching:
         log = f"{schema}.{_quoted(name_of('log', table))}"
         await _lock(session, wait, f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
         await session.held.execute(_functions(schema))
-        await session.held.execute(_log_function(log, schema, table))
+        await session.held.execute(_log_function(log, schema, table, session.held.alchemy.dialect))
         there = await _triggers(session, table)
         if "_fence" not in there:
             await session.held.execute(_FENCE.format(table=name, schema=schema))
@@ -178,11 +179,11 @@ END $$
 """
 
 
-def _log_function(name: str, schema: str, table: sa.Table) -> str:
+def _log_function(name: str, schema: str, table: sa.Table, dialect: Dialect) -> str:
     """Run with its owner's rights: not everybody who may write a row may write to the log."""
 
     def entry(version: str) -> str:
-        return f"INSERT INTO {schema}.{LOG} (tbl, pk) VALUES ({_literal(table.name)}, {_key(table, version)});"
+        return f"INSERT INTO {schema}.{LOG} (tbl, pk) VALUES ({_literal(table.name)}, {_key(table, version, dialect)});"
 
     columns = [_quoted(column.name) for column in table.primary_key]
     differs = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in columns)
@@ -202,11 +203,11 @@ END $$
 """
 
 
-def _key(table: sa.Table, version: str) -> str:
+def _key(table: sa.Table, version: str, dialect: Dialect) -> str:
     parts = []
     for column in table.primary_key:
         value = f"{version}.{_quoted(column.name)}"
-        parts.append(f"encode({value}, 'hex')" if holds_bytes(column) else value)
+        parts.append(f"encode({value}, 'hex')" if holds_bytes(column, dialect) else value)
     return f"json_build_array({', '.join(parts)})::text"
 
 

@@ -3,10 +3,11 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.errors import Busy
 from project.database.sessions import Session
@@ -34,7 +35,7 @@ class SQLiteSwitching:
             await asyncio.sleep(POLL)
 
     async def guard(self, session: Session, table: sa.Table, wait: float) -> None:
-        for statement in (*_removal(table), *_triggers(table)):
+        for statement in (*_removal(table), *_triggers(table, session.held.alchemy.dialect)):
             await session.held.execute(statement)
 
     async def unguard(self, session: Session, table: sa.Table, wait: float) -> None:
@@ -96,41 +97,59 @@ _EVENTS = {"insert": ("NEW",), "update": ("OLD", "NEW"), "delete": ("OLD",)}
 """What happens to a row, and the versions of it that there are then."""
 
 
-def _triggers(table: sa.Table) -> list[str]:
-    """The log's do what they do within the statement that fires them, cascades and REPLACE included."""
-    name = _quoted(table.name)
-    statements = []
+def _triggers(table: sa.Table, dialect: Dialect) -> Iterator[str]:
+    """What REPLACE removes to make room fires no trigger but on connections that ask for it: it is logged before."""
+
+    def entry(version: str, rest: str = "") -> str:
+        return f"INSERT INTO {LOG} (tbl, pk) SELECT {_literal(table.name)}, {_key(table, version, dialect)}{rest}; "
+
+    def trigger(kind: str, when: str, event: str, condition: str, body: str) -> str:
+        return (
+            f"CREATE TRIGGER {_quoted(name_of(f'{kind}_{event}', table))} {when} {event.upper()} "
+            f"ON {_quoted(table.name)} WHEN (SELECT {condition} FROM {GATE}) BEGIN {body}END"
+        )
+
+    refusal = f"SELECT RAISE(ABORT, {_literal(REFUSAL)}); "
+    replaced = "".join(
+        entry("there", f" FROM {_quoted(table.name)} AS there WHERE {_matches(columns)}") for columns in _unique(table)
+    )
     for event, versions in _EVENTS.items():
-        statements.append(
-            f"CREATE TRIGGER {_quoted(name_of(f'fence_{event}', table))} BEFORE {event.upper()} ON {name} "
-            f"WHEN (SELECT fenced AND NOT filling FROM {GATE}) BEGIN SELECT RAISE(ABORT, {_literal(REFUSAL)}); END"
-        )
-        entries = "".join(
-            f"INSERT INTO {LOG} (tbl, pk) SELECT {_literal(table.name)}, {_key(table, version)}"
-            # An update that leaves the key as it is needs one entry.
-            f"{f' WHERE {_differs(table)}' if version == 'OLD' and event == 'update' else ''}; "
-            for version in versions
-        )
-        statements.append(
-            f"CREATE TRIGGER {_quoted(name_of(f'log_{event}', table))} AFTER {event.upper()} ON {name} "
-            f"WHEN (SELECT NOT filling FROM {GATE}) BEGIN {entries}END"
-        )
-    return statements
+        yield trigger("fence", "BEFORE", event, "fenced AND NOT filling", refusal)
+        is_moved = f" WHERE {_differs(table)}" if event == "update" else ""
+        entries = [entry(version, is_moved if version == "OLD" else "") for version in versions]
+        yield trigger("log", "AFTER", event, "NOT filling", "".join(entries))
+        if event != "delete" and replaced:
+            yield trigger("replaced", "BEFORE", event, "NOT filling", replaced)
 
 
 def _removal(table: sa.Table) -> list[str]:
     return [
         f"DROP TRIGGER IF EXISTS {_quoted(name_of(f'{kind}_{event}', table))}"
-        for kind in ("fence", "log")
+        for kind in ("fence", "log", "replaced")
         for event in _EVENTS
     ]
 
 
-def _key(table: sa.Table, version: str) -> str:
+def _unique(table: sa.Table) -> Iterator[Sequence[sa.Column[Any]]]:
+    """What no two rows may share, beside the key."""
+    for constraint in table.constraints:
+        if isinstance(constraint, sa.UniqueConstraint):
+            yield list(constraint.columns)
+    for index in table.indexes:
+        if index.unique:
+            yield list(index.columns)
+
+
+def _matches(columns: Sequence[sa.Column[Any]]) -> str:
+    names = [_quoted(column.name) for column in columns]
+    return " AND ".join(f"there.{name} = NEW.{name}" for name in names)
+
+
+def _key(table: sa.Table, version: str, dialect: Dialect) -> str:
     parts = []
     for column in table.primary_key:
         value = f"{version}.{_quoted(column.name)}"
-        parts.append(f"hex({value})" if holds_bytes(column) else value)
+        parts.append(f"hex({value})" if holds_bytes(column, dialect) else value)
     return f"json_array({', '.join(parts)})"
 
 
