@@ -1,5 +1,6 @@
 """The service as an ASGI application: `uvicorn project.asgi:app`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from project.lifetime import end_with_parent
 from project.middleware import Envelope, cors
 from project.pagination import Cursors
 from project.settings import Settings, load
+from project.transfer.following import Follower
 
 MOST_BODY = 1024 * 1024
 
@@ -23,14 +25,19 @@ MOST_BODY = 1024 * 1024
 def create_app(settings: Settings) -> Litestar:
     """Raises SettingsError for settings that cannot work together."""
     logs.configure(settings)
-    database = Database(settings)
+    follower = Follower(settings)
+    database = Database(settings, follower)
     cursors = Cursors(settings.secret_key)
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         end_with_parent()
         try:
+            await follower.start()
+            following = asyncio.create_task(follower.run())
             yield
+            following.cancel()
+            await asyncio.wait({following})
         finally:
             await database.close()
 
