@@ -396,14 +396,16 @@ class MySQLConnection:
     async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
         """The driver would go on receiving rows while nobody takes them, and keep them all."""
         cursor: SSCursor = self._driver.cursor(SSCursor)
+        transport = self._driver._transport
         await cursor.execute(sql, tuple(parameters))
         self._unread = True
         while rows := await cursor.fetchmany(size):
-            self._driver._transport.pause_reading()
+            transport.pause_reading()
             try:
                 yield rows
             finally:
-                self._driver._transport.resume_reading()
+                if not transport.is_closing():
+                    transport.resume_reading()
         self._unread = False
 
     async def begin(self) -> None:
