@@ -28,6 +28,8 @@ class Contents(Protocol):
     """RFC 3339 in UTC with six fraction digits, made by the database; something else for what is no moment in the years
     1 to 9999."""
 
+    usual_limits: Limits
+    """Of a server that nobody has set otherwise."""
     limits: Callable[[Session], Awaitable[Limits]]
     folding: Callable[[Session, sa.Table], Awaitable[dict[str, str]]]
     """Those columns of a table, if it is there, that take different texts for equal, and their collations."""

@@ -23,6 +23,47 @@ LONG = 1000
 Key = tuple[Any, ...]
 
 
+async def raw_pieces(session: Session, table: sa.Table) -> AsyncIterator[Sequence[Row]]:
+    """All rows with all columns as the driver gives them, times as text, in order of the key; the session is in a
+    snapshot.
+    """
+    columns = [readable(session, column) for column in table.columns]
+    select = sa.select(*columns).order_by(*table.primary_key)
+    size = await _rows_in_piece(session, table)
+    async for rows in raw_rows(session, select, size):
+        yield rows
+
+
+async def raw_rows(session: Session, select: sa.Select[Any], size: int = ROWS) -> AsyncIterator[Sequence[Row]]:
+    """What a select without parameters gives, as the driver gives it; the session is in a snapshot."""
+    compiled = Statement(select).compiled(session.held.alchemy.dialect)
+    async for rows in session.held.chunks(compiled.sql, (), size):
+        yield rows
+
+
+def readable(session: Session, column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    """What to select for a column, so that the driver can read it whatever stands in it."""
+    contents = dialects.named(session.dialect_name).contents
+    return contents.time_as_text(column) if isinstance(column.type, Timestamp) else column
+
+
+def key_of(table: sa.Table) -> Callable[[Row], Key]:
+    """Of a row with all columns."""
+    columns = list(table.columns)
+    places = [columns.index(column) for column in table.primary_key]
+    if len(places) > 1:
+        return operator.itemgetter(*places)
+    return lambda row: (row[places[0]],)
+
+
+def processor(session: Session, column: sa.Column[Any]) -> Callable[[Any], Any] | None:
+    """Makes the column's Python value of the driver's; None where it is that already. Raises what it likes."""
+    code = dialects.named(session.dialect_name).type_code(column.type)
+    dialect = session.held.alchemy.dialect
+    found: Callable[[Any], Any] | None = column.type.dialect_impl(dialect).result_processor(dialect, code)
+    return found
+
+
 class Canonical:
     """The rows of a table in one database, as tuples of all columns: equal for the same row in any other.
 
@@ -31,28 +72,17 @@ class Canonical:
     """
 
     def __init__(self, session: Session, table: sa.Table) -> None:
-        self.table = table
         self._session = session
-        self._dialect = session.held.alchemy.dialect
-        self._contents = dialects.named(session.dialect_name).contents
+        self._table = table
         self._conversions = [
             (place, convert)
             for place, column in enumerate(table.columns)
-            if (convert := self._conversion(column)) is not None
+            if (convert := _conversion(session, column)) is not None
         ]
-        columns = list(table.columns)
-        places = [columns.index(column) for column in table.primary_key]
-        self.key: Callable[[Row], Key] = (
-            operator.itemgetter(*places) if len(places) > 1 else lambda row: (row[places[0]],)
-        )
 
     async def pieces(self) -> AsyncIterator[list[Row]]:
         """All rows in order of the key; the session is in a snapshot."""
-        size = await self._rows_in_piece()
-        columns = [self._contents.time_as_text(c) if isinstance(c.type, Timestamp) else c for c in self.table.columns]
-        statement = Statement(sa.select(*columns).order_by(*self.table.primary_key))
-        compiled = statement.compiled(self._dialect)
-        async for rows in self._session.held.chunks(compiled.sql, (), size):
+        async for rows in raw_pieces(self._session, self._table):
             yield self._converted(rows)
 
     def _converted(self, rows: Iterable[Row]) -> list[Row]:
@@ -64,24 +94,24 @@ class Canonical:
                     converted[number] = (*row[:place], plain, *row[place + 1 :])
         return converted
 
-    def _conversion(self, column: sa.Column[Any]) -> Callable[[Any], Any] | None:
-        """What makes a value canonical; most are, and come back as the same object."""
-        kind = column.type
-        if isinstance(kind, Text | Blob | Timestamp | sa.Integer | sa.String | sa.LargeBinary):
-            return None
-        if isinstance(kind, sa.Float) and not kind.asdecimal:
-            return _number
-        code = dialects.named(self._session.dialect_name).type_code(kind)
-        process = kind.dialect_impl(self._dialect).result_processor(self._dialect, code)
-        return partial(_plain, process)
 
-    async def _rows_in_piece(self) -> int:
-        long = [column for column in self.table.columns if _may_be_long(column.type)]
-        if not long:
-            return ROWS
-        sizes = [sa.func.coalesce(sa.func.max(sa.func.length(_countable(column))), 0) for column in long]
-        longest = sum((await self._session.rows(Statement(sa.select(*sizes))))[0])
-        return max(1, min(ROWS, BYTES // max(1, longest)))
+def _conversion(session: Session, column: sa.Column[Any]) -> Callable[[Any], Any] | None:
+    """What makes a value canonical; most are, and come back as the same object."""
+    kind = column.type
+    if isinstance(kind, Text | Blob | Timestamp | sa.Integer | sa.String | sa.LargeBinary):
+        return None
+    if isinstance(kind, sa.Float) and not kind.asdecimal:
+        return _number
+    return partial(_plain, processor(session, column))
+
+
+async def _rows_in_piece(session: Session, table: sa.Table) -> int:
+    long = [column for column in table.columns if _may_be_long(column.type)]
+    if not long:
+        return ROWS
+    sizes = [sa.func.coalesce(sa.func.max(sa.func.length(_countable(column))), 0) for column in long]
+    longest = sum((await session.rows(Statement(sa.select(*sizes))))[0])
+    return max(1, min(ROWS, BYTES // max(1, longest)))
 
 
 def _number(value: Any) -> Any:

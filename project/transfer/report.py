@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 MOST_FINDINGS = 1000
-"""That are named one by one."""
+"""That are named one by one, or a few more: those of one row come together."""
 
 State = Literal["planned", "copying", "done", "aborted"]
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from project.database.sessions import Session
 from project.database.statements import Row
-from project.transfer.canonical import Canonical, Key, key_text
+from project.transfer.canonical import Canonical, Key, key_of, key_text
 from project.transfer.report import Finding, Findings, TableSum
 
 DIGEST_BYTES = 16
@@ -76,12 +76,11 @@ class _Side:
     """A table's rows that were read but not compared yet, in order of their keys."""
 
     def __init__(self, session: Session, table: sa.Table) -> None:
-        canonical = Canonical(session, table)
         self.rows: list[Row] = []
         self.read = 0
-        self.key = canonical.key
+        self.key = key_of(table)
         self.is_over = False
-        self._pieces: AsyncIterator[list[Row]] = canonical.pieces()
+        self._pieces: AsyncIterator[list[Row]] = Canonical(session, table).pieces()
 
     async def fill(self) -> None:
         if not self.rows and not self.is_over:

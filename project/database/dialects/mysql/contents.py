@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from project.database.contents import Limits
@@ -22,6 +23,8 @@ _FOLDING = Statement(
 
 
 class MySQLContents:
+    usual_limits = Limits(infinity=False, nan=False, negative_zero=False, row_bytes=MOST_BYTES, key_bytes=None)
+
     def time_as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
         text: sa.ColumnElement[str] = sa.func.date_format(
             sa.type_coerce(column, sa.DateTime), sa.literal_column("'%Y-%m-%dT%H:%i:%s.%fZ'"), type_=sa.String
@@ -29,11 +32,9 @@ class MySQLContents:
         return text
 
     async def limits(self, session: Session) -> Limits:
-        """Of a packet, half: in an INSERT some characters take two bytes."""
+        """Half of a packet: in an INSERT some characters take two bytes."""
         packet: int = (await session.rows(_PACKET))[0][0]
-        return Limits(
-            infinity=False, nan=False, negative_zero=False, row_bytes=min(packet // 2, MOST_BYTES), key_bytes=None
-        )
+        return msgspec.structs.replace(self.usual_limits, row_bytes=min(packet // 2, MOST_BYTES))
 
     async def folding(self, session: Session, table: sa.Table) -> dict[str, str]:
         return {row[0]: row[1] for row in await session.rows(_FOLDING, of=table.name)}

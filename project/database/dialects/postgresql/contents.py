@@ -22,6 +22,8 @@ _FOLDING = Statement(
 
 
 class PostgreSQLContents:
+    usual_limits = Limits(infinity=True, nan=True, negative_zero=True, row_bytes=MOST_BYTES, key_bytes=MOST_KEY_BYTES)
+
     def time_as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
         """It knows moments before the year 1, after 9999, and infinite ones."""
         moment: sa.ColumnElement[Any] = sa.type_coerce(column, sa.DateTime(timezone=True))
@@ -33,7 +35,7 @@ class PostgreSQLContents:
         return sa.case((is_common, text), else_=sa.cast(moment, sa.Text))
 
     async def limits(self, session: Session) -> Limits:
-        return Limits(infinity=True, nan=True, negative_zero=True, row_bytes=MOST_BYTES, key_bytes=MOST_KEY_BYTES)
+        return self.usual_limits
 
     async def folding(self, session: Session, table: sa.Table) -> dict[str, str]:
         quoted = f'"{table.name}"'

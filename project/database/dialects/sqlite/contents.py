@@ -20,12 +20,14 @@ _FOLDING = Statement(
 
 
 class SQLiteContents:
+    usual_limits = Limits(infinity=True, nan=False, negative_zero=False, row_bytes=MOST_BYTES, key_bytes=None)
+
     def time_as_text(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[str]:
         """It is that already."""
         return sa.type_coerce(column, sa.String)
 
     async def limits(self, session: Session) -> Limits:
-        return Limits(infinity=True, nan=False, negative_zero=False, row_bytes=MOST_BYTES, key_bytes=None)
+        return self.usual_limits
 
     async def folding(self, session: Session, table: sa.Table) -> dict[str, str]:
         return {row[0]: row[1] for row in await session.rows(_FOLDING, of=table.name)}
