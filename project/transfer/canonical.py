@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from project.database import dialects
 from project.database.sessions import Session
-from project.database.statements import Row, Statement
+from project.database.statements import Row, Statement, result_processor
 from project.database.types import Blob, Text, Timestamp
 
 ROWS = 2000
@@ -56,14 +56,6 @@ def key_of(table: sa.Table) -> Callable[[Row], Key]:
     return lambda row: (row[places[0]],)
 
 
-def processor(session: Session, column: sa.Column[Any]) -> Callable[[Any], Any] | None:
-    """Makes the column's Python value of the driver's; None where it is that already. Raises what it likes."""
-    code = dialects.named(session.dialect_name).type_code(column.type)
-    dialect = session.held.alchemy.dialect
-    found: Callable[[Any], Any] | None = column.type.dialect_impl(dialect).result_processor(dialect, code)
-    return found
-
-
 class Canonical:
     """The rows of a table in one database, as tuples of all columns: equal for the same row in any other.
 
@@ -102,7 +94,7 @@ def _conversion(session: Session, column: sa.Column[Any]) -> Callable[[Any], Any
         return None
     if isinstance(kind, sa.Float) and not kind.asdecimal:
         return _number
-    return partial(_plain, processor(session, column))
+    return partial(_plain, result_processor(kind, session.held.alchemy.dialect))
 
 
 async def _rows_in_piece(session: Session, table: sa.Table) -> int:
