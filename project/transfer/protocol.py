@@ -322,23 +322,26 @@ MOVED needs no claim of the target: nothing is written there but by `opened`. A 
 """
 
 THEN: dict[Step, tuple[Step, ...]] = {
+    Step.TAKE: (Step.CLAIM, Step.SEE, Step.UNCLAIM),
+    Step.CLAIM: (Step.CAPTURE, Step.SNAPSHOT, Step.READ_LOG),
     Step.CAPTURE: (Step.SNAPSHOT,),
     Step.SNAPSHOT: (Step.COPY,),
     Step.COPY: (Step.COPY, Step.COPIED),
     Step.COPIED: (Step.READ_LOG,),
-    Step.READ_LOG: (Step.APPLY,),
+    Step.READ_LOG: (Step.APPLY, Step.READ_LOG, Step.PREPARE, Step.EVICT, Step.FENCE),
     Step.APPLY: (Step.CONSUME,),
     Step.CONSUME: (Step.READ_LOG, Step.PREPARE, Step.EVICT, Step.FENCE),
     Step.PREPARE: (Step.READ_LOG, Step.EVICT, Step.FENCE),
     Step.EVICT: (Step.EVICTED,),
     Step.EVICTED: (Step.READ_LOG, Step.FENCE),
-    Step.FENCE: (Step.LAST_READ,),
-    Step.LAST_READ: (Step.COMMIT_TARGET,),
-    Step.COMMIT_TARGET: (Step.COMMIT_SOURCE,),
-    Step.COMMIT_SOURCE: (Step.SEE,),
-    Step.SEE: (Step.OPEN,),
+    Step.FENCE: (Step.LAST_READ, Step.READ_LOG),
+    Step.LAST_READ: (Step.COMMIT_TARGET, Step.READ_LOG),
+    Step.COMMIT_TARGET: (Step.COMMIT_SOURCE, Step.READ_LOG),
+    Step.COMMIT_SOURCE: (Step.SEE, Step.READ_LOG),
+    Step.SEE: (Step.OPEN, Step.READ_LOG),
     Step.OPEN: (Step.DONE,),
     Step.UNCLAIM: (Step.FORGET,),
     Step.FORGET: (Step.DONE,),
 }
-"""What may come after a step. If the source's transaction broke, READ_LOG does, by way of SEE if it was committing."""
+"""What may come after a step. READ_LOG comes after itself where the log was empty, so that nothing was to be applied,
+and after those of the cutover where the source's transaction broke or was given up."""
