@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import code
+import contextlib
 import inspect
 import sys
 import traceback
@@ -14,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from project import registry
 from project.database import Database
+from project.database.errors import DatabaseError
 from project.settings import Settings, load
+from project.transfer.visiting import Visitor
 
 GROUP = "Development"
 
@@ -28,10 +31,12 @@ def shell(ctx: click.Context, command: str | None) -> None:
     `await` works at the prompt. What standard input holds is run if it is no terminal.
     """
     settings = load()
-    database = Database(settings)
-    session = _session(database)
-    names = {**_names(settings), "settings": settings, "database": database, "session": session}
+    database = Database(settings, Visitor(settings))
     with asyncio.Runner() as runner:
+        with contextlib.suppress(DatabaseError):  # whoever does not use the database need not know
+            runner.run(database.find())
+        session = _session(database)
+        names = {**_names(settings), "settings": settings, "database": database, "session": session}
         console = _Console(names, runner)
         try:
             if command is not None or not sys.stdin.isatty():
@@ -51,7 +56,7 @@ def _names(settings: Settings) -> dict[str, Any]:
 
 
 def _session(database: Database) -> AsyncSession:
-    """A session with transactions, which the engine itself does without."""
+    """A session with transactions, which the engine itself does without, on the database that is active now."""
     levels = database.engine.dialect.get_isolation_level_values(None)  # type: ignore[arg-type]  # none of them asks it
     level = "READ COMMITTED" if "READ COMMITTED" in levels else "SERIALIZABLE"
     return AsyncSession(database.engine.execution_options(isolation_level=level), expire_on_commit=False)

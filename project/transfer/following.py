@@ -47,7 +47,7 @@ class Follower:
         self._settings = settings
         self._id = str(uuid.uuid4())
         self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._here = Leased(parse_url(settings.database_url), settings)
+        self._here = Leased("default", parse_url(settings.database_url), settings)
         self._followed: str | None = None
         """The switch whose record sent this server here."""
         self._phase = Phase.IDLE
@@ -182,7 +182,7 @@ class Follower:
         self._departure = Departure(self._id, here, record, seen_at, self._begin)
         self._followed = record.gate.switch if record.gate.phase is Phase.MOVED else None
         self._here = target
-        log.warning("moved", switch=record.gate.switch, database=record.other_alias, engine=target.dialect.name)
+        log.warning("moved", switch=record.gate.switch, database=target.alias, engine=target.dialect.name)
 
     async def _register(self, here: Leased) -> None:
         async with links.link(here.dialect, here.backend) as link, gates.locked(link, shared=True) as locked:

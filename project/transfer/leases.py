@@ -36,8 +36,9 @@ class Look(NamedTuple):
 class Leased(Place):
     """A database that may be answered from until its lease ends, which is over from the start."""
 
-    def __init__(self, url: URL, settings: Settings) -> None:
+    def __init__(self, alias: str, url: URL, settings: Settings) -> None:
         super().__init__(url, settings)
+        self.alias = alias
         self.lease_end = -math.inf
         self.takes_writes = False
         self._link: Link | None = None

@@ -24,7 +24,7 @@ async def locate(settings: Settings, record: Record) -> Leased:
     others: set[str] = set()
     for name, text in _urls(settings.databases, _settings_by_now(), alias):
         try:
-            place = Leased(parse_url(text), settings)
+            place = Leased(name, parse_url(text), settings)
         except SettingsError as error:
             silent[name] = error
             continue
