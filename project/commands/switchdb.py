@@ -4,14 +4,16 @@ import asyncio
 import re
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import click
-import msgspec
 
 from project.commands._progress import progress
-from project.commands._tables import show
+from project.commands._switch_report import show_report
+from project.commands._target import with_target
 from project.settings import load
+from project.transfer import surveys
 from project.transfer.charge import Failed, Stopped
 from project.transfer.operations import Operations
 from project.transfer.protocol import Refused, Step
@@ -62,7 +64,9 @@ class Reporter:
 @click.option("--back", is_flag=True, help="Return to the database left last, with what has changed since.")
 @click.option("--complete", is_flag=True, help="Give up the way back.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_context
 def switchdb(
+    ctx: click.Context,
     target: str | None,
     plan: bool,
     verify: bool,
@@ -98,17 +102,23 @@ def switchdb(
         raise click.UsageError("Name a TARGET, or one of --cutover, --resume, --abort, --back and --complete.")
     if (plan or verify) and target is None:
         raise click.UsageError("--plan and --verify want a TARGET.")
-    settings = load()
+    settings, alias = load(), ""
+    if target is not None:
+        settings, alias = with_target(settings, target, save=not (plan or verify))
     with progress() as tell:
-        operations = Operations(settings, Reporter(tell), max_pause=max_pause, keeps_copying=keep_copying)
+        reporter = Reporter(tell)
+        operations = Operations(settings, reporter, max_pause=max_pause, keeps_copying=keep_copying)
         order: Callable[[], Awaitable[Report]] = {
-            "TARGET": lambda: operations.switch(str(target)),
+            "TARGET": lambda: operations.switch(alias),
             "--cutover": operations.cut_over,
             "--resume": operations.resume,
             "--abort": operations.abort,
             "--back": operations.back,
             "--complete": operations.complete,
         }[chosen[0]]
+        if plan or verify:
+            look = surveys.plan if plan else surveys.verify
+            order = partial(look, settings, alias, reporter)
         try:
             report = asyncio.run(_order(order))
         except (Failed, Refused) as error:
@@ -117,11 +127,9 @@ def switchdb(
             raise click.ClickException(
                 "Stopped. `switchdb --resume` goes on from here, `switchdb --abort` takes everything back."
             ) from error
-    if as_json:
-        click.echo(msgspec.json.encode(report, enc_hook=str))
-        return
-    show(("table", "rows", "checksum"), [(each.name, f"{each.rows:,}", each.checksum or "") for each in report.tables])
-    click.echo(report.state)
+    show_report(report, as_json=as_json)
+    if report.findings:
+        ctx.exit(1)
 
 
 async def _order(order: Callable[[], Awaitable[Report]]) -> Report:

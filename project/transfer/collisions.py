@@ -35,8 +35,8 @@ async def find_collisions(source: Session, target: Link, table: sa.Table, findin
                 collation = ", ".join(sorted({folding[column.name] for column in key if column.name in folding}))
                 async for row_key in _doubles(session, scratch):
                     reason = f"is equal to that of another row in the target, which compares {names} by {collation}"
-                    name = key[0].name if len(key) == 1 else None
-                    findings.add(Finding(table.name, row_key, name, reason))
+                    name = str(key[0].name) if len(key) == 1 else None
+                    findings.add(Finding(str(table.name), row_key, name, reason))
                 await session.held.execute(_ddl(session, sa.schema.DropTable(scratch)))
 
 

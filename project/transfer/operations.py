@@ -10,7 +10,7 @@ from project import registry
 from project.database import migrations
 from project.database.errors import Outdated
 from project.settings import Settings
-from project.transfer import coordinator, protocol, way_back
+from project.transfer import coordinator, protocol, surveys, way_back
 from project.transfer.charge import Charge, Failed, Stopped, Watcher
 from project.transfer.gates import Record
 from project.transfer.protocol import Phase, Replaced
@@ -39,7 +39,9 @@ class Operations:
             self._refuse_same(source, target)
             if not await self._is_way_back(record, target):
                 protocol.begin(record.gate, "", "")
-                await migrations.require(source.database)
+                plan = await surveys.look_ahead(source, target, self._tables, self._watcher)
+                if plan.findings.rows:
+                    return surveys.planned(source, target, plan)
                 await migrations.migrate(target.database)
                 await target.look()
                 if target.identity == source.identity:

@@ -55,7 +55,7 @@ async def make_plan(
             survey = _Survey(session, table, limits, dialect.title, findings)
             async for done in survey.look():
                 tell(before + done)
-            found.append(TableSum(table.name, survey.rows, None))
+            found.append(TableSum(str(table.name), survey.rows, None))
             if target is not None:
                 await find_collisions(session, target, table, findings)
     rows = sum(each.rows for each in found)
@@ -101,10 +101,10 @@ class _Survey:
     async def _add_all(self, condition: sa.ColumnElement[bool], columns: Sequence[sa.Column[Any]], reason: str) -> None:
         """A finding about each row of which that is true."""
         keys = sa.select(*(readable(self._session, column) for column in self._table.primary_key))
-        name = columns[0].name if len(columns) == 1 else None
+        name = str(columns[0].name) if len(columns) == 1 else None
         async for found in raw_rows(self._session, keys.where(condition)):
             for key in found:
-                self._findings.add(Finding(self._table.name, key_text(key), name, reason))
+                self._findings.add(Finding(str(self._table.name), key_text(key), name, reason))
 
     def _examine(self, rows: Sequence[Row]) -> None:
         """Column by column, and only those row by row that do not keep their rule as a whole."""
@@ -116,7 +116,7 @@ class _Survey:
         for size_of, most, reason in self._sizes:
             for number, row in enumerate(rows):
                 if (size := size_of(row)) > most:
-                    finding = Finding(self._table.name, key_text(self._key(row)), None, reason.format(size, most))
+                    finding = Finding(str(self._table.name), key_text(self._key(row)), None, reason.format(size, most))
                     found.setdefault(number, []).append(finding)
         for number in sorted(found):
             self._findings.add(*found[number])
@@ -131,7 +131,7 @@ class _Survey:
             else:
                 reason = rule.broken_by(value)
             if reason is not None:
-                finding = Finding(self._table.name, key_text(self._key(row)), column.name, reason)
+                finding = Finding(str(self._table.name), key_text(self._key(row)), str(column.name), reason)
                 found.setdefault(number, []).append(finding)
 
 

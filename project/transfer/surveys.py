@@ -23,18 +23,22 @@ async def plan(settings: Settings, alias: str, watcher: Watcher) -> Report:
     """What `switchdb` would do. Raises Failed, SettingsError and DatabaseError for what would keep it from that."""
     async with _sides(settings, alias) as (source, target):
         found = await look_ahead(source, target, registry.tables(settings.installed_apps), watcher)
-        return Report(
-            switch_id=None,
-            state="planned",
-            source=_end(source),
-            target=_end(target),
-            tables=found.tables,
-            rows=found.rows,
-            seconds=found.seconds,
-            pause_ms=None,
-            findings=found.findings.kept,
-            found=found.findings.rows,
-        )
+        return planned(source, target, found)
+
+
+def planned(source: Side, target: Side, found: Plan) -> Report:
+    return Report(
+        switch_id=None,
+        state="planned",
+        source=_end(source),
+        target=_end(target),
+        tables=found.tables,
+        rows=found.rows,
+        seconds=found.seconds,
+        pause_ms=None,
+        findings=found.findings.kept,
+        found=found.findings.rows,
+    )
 
 
 async def look_ahead(source: Side, target: Side, tables: Sequence[sa.Table], watcher: Watcher) -> Plan:
@@ -126,7 +130,7 @@ async def _warn(side: Side, watcher: Watcher) -> None:
     if side.is_there:
         async with side.database.connect() as connection:
             for hazard in await side.dialect.hazards(connection):
-                watcher.say(f"{side.alias}: {hazard} If it crashes in the middle of a switch, two databases may serve.")
+                watcher.say(f"{side.alias}: {hazard}")
 
 
 async def _count(side: Side, table: sa.Table) -> int:

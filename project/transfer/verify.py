@@ -43,7 +43,7 @@ async def sums(
             rows += len(piece)
             tell(before + rows)
         checksum = total % 256**DIGEST_BYTES
-        found.append(TableSum(table.name, rows, checksum.to_bytes(DIGEST_BYTES).hex()))
+        found.append(TableSum(str(table.name), rows, checksum.to_bytes(DIGEST_BYTES).hex()))
         before += rows
     return found
 
@@ -120,13 +120,18 @@ def _merge(table: sa.Table, left: _Side, right: _Side, findings: Findings) -> No
         return
     for key in sorted({**here, **there}):
         if key not in there:
-            findings.add(Finding(table.name, key_text(key), None, "is missing in the target"))
+            findings.add(Finding(str(table.name), key_text(key), None, "is missing in the target"))
         elif key not in here:
-            findings.add(Finding(table.name, key_text(key), None, "is in the target only"))
+            findings.add(Finding(str(table.name), key_text(key), None, "is in the target only"))
         elif here[key] != there[key]:
             pairs = zip(table.columns, here[key], there[key], strict=True)
             differences = [
-                Finding(table.name, key_text(key), column.name, f"is {_shown(one)}, but {_shown(other)} in the target")
+                Finding(
+                    str(table.name),
+                    key_text(key),
+                    str(column.name),
+                    f"is {_shown(one)}, but {_shown(other)} in the target",
+                )
                 for column, one, other in pairs
                 if one != other
             ]
