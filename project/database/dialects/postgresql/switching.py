@@ -112,7 +112,9 @@ class PostgreSQLSwitching:
         for table in tables:
             for key in table.foreign_key_constraints:
                 if str(key.name) not in there:
-                    adding = sa.schema.AddConstraint(key).compile(dialect=session.held.alchemy.dialect)
+                    adding = sa.schema.AddConstraint(key, isolate_from_table=False).compile(
+                        dialect=session.held.alchemy.dialect
+                    )
                     await session.held.execute(f"{adding} NOT VALID")
 
     async def validate(self, session: Session, tables: Sequence[sa.Table]) -> None:
