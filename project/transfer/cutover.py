@@ -151,7 +151,6 @@ class _Attempt:
         async with gates.locked(link, charge.max_pause / 3, turn=charge.turn) as target:
             await apply(charge, backlog, count, link, target.session)
             await target.session.run(capture.EMPTY)
-            await link.switching.tighten(target.session, charge.tables)
         await raise_sequences(charge, sequences)
 
 

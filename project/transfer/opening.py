@@ -13,5 +13,6 @@ async def open_target(link: Link, switch: str, tables: Sequence[sa.Table]) -> No
     async with gates.locked(link) as locked:
         gate = protocol.opened(locked.gate, switch)
         if gate != locked.gate:
+            await link.switching.tighten(locked.session, tables)
             await link.switching.unfence(locked.session, tables)
             await locked.put(gate)
