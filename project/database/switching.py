@@ -29,7 +29,7 @@ REFUSAL = "This database takes no writes now: its table _gate says which one doe
 """What whoever writes to a database that is fenced is told."""
 
 COORDINATOR_SILENCE = 5
-"""Seconds that a coordinator may hold the fence without a word before the server ends its transaction."""
+"""Seconds that a coordinator may hold a gate without a word before the server ends its transaction, if it can."""
 WRITER_SILENCE = 10
 """The same for a unit of work of the service, which waits for nothing but the database."""
 
@@ -43,6 +43,9 @@ class Switching(Protocol):
     async def lock_gate(self, session: Session, wait: float, *, shared: bool = False) -> None:
         """Begin a transaction that holds the gate's row, shared with others or alone; on a database with one writer at
         a time it is that one. Raises Busy after `wait` seconds: nothing is begun then.
+
+        A server ends the transaction by itself after COORDINATOR_SILENCE seconds without a word; MySQL 8 and SQLite
+        wait for who has stopped without ending.
         """
         ...
 
@@ -61,8 +64,7 @@ class Switching(Protocol):
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
         """In the transaction that has locked the gate alone: wait for the writers in flight and keep out new ones,
-        until it ends. The server ends it by itself when the coordinator says nothing for COORDINATOR_SILENCE seconds,
-        where it can. Raises Busy after `wait` seconds.
+        until it ends. Raises Busy after `wait` seconds.
         """
         ...
 

@@ -30,7 +30,7 @@ from project.database.dialects.mysql.switching import MOVED, MySQLSwitching
 from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
-from project.database.switching import REFUSAL, WRITER_SILENCE
+from project.database.switching import COORDINATOR_SILENCE, REFUSAL, WRITER_SILENCE
 
 name = "mysql"
 title = "MySQL/MariaDB"
@@ -476,6 +476,9 @@ class MySQLLink(MySQLConnection):
     """Each statement stands for itself until a transaction is begun."""
 
     async def begin(self) -> None:
+        await self._driver.query(
+            f"SET SESSION /*M!100300 idle_transaction_timeout = {COORDINATOR_SILENCE}, */ autocommit = 1"
+        )
         await self._driver.query("START TRANSACTION")
 
     async def begin_snapshot(self, seconds: float | None) -> None:

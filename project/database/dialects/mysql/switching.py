@@ -17,7 +17,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from project.database.errors import Busy
 from project.database.sessions import Session
 from project.database.statements import Row
-from project.database.switching import COORDINATOR_SILENCE, GATE, LOG, REFUSAL, holds_bytes, insert_rows, name_of
+from project.database.switching import GATE, LOG, REFUSAL, holds_bytes, insert_rows, name_of
 
 MOVED = 31000
 """The error number with which the fence refuses: from the range that SIGNAL leaves to others."""
@@ -59,9 +59,7 @@ class MySQLSwitching:
                 await session.held.execute(limited(f"DROP TRIGGER IF EXISTS {_quoted(name_of(event, table))}"))
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
-        """Whoever holds the gate alone has done so; MySQL 8 waits for a silent coordinator as long as TCP does."""
-        if _is_mariadb(session):
-            await session.held.execute(f"SET SESSION idle_transaction_timeout = {COORDINATOR_SILENCE}")
+        """Whoever holds the gate alone has done so."""
 
     async def fence(self, session: Session, tables: Sequence[sa.Table]) -> None:
         """The triggers look at the gate."""

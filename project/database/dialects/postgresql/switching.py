@@ -28,6 +28,7 @@ class PostgreSQLSwitching:
     async def lock_gate(self, session: Session, wait: float, *, shared: bool = False) -> None:
         await session.held.begin()
         try:
+            await session.held.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{COORDINATOR_SILENCE}s'")
             await _lock(session, wait, f"SELECT 1 FROM {GATE} WHERE id = 1 FOR {'SHARE' if shared else 'UPDATE'}")
         except BaseException:
             if not session.held.is_lost:
@@ -71,10 +72,7 @@ class PostgreSQLSwitching:
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
         """Reads go on. What is read and then committed after this has to be on disk when it is answered."""
-        await session.held.execute(
-            f"SET LOCAL idle_in_transaction_session_timeout = '{COORDINATOR_SILENCE}s'; "
-            "SET LOCAL synchronous_commit = on"
-        )
+        await session.held.execute("SET LOCAL synchronous_commit = on")
         names = ", ".join(_quoted(table.name) for table in tables)
         await _lock(session, wait, f"LOCK TABLE {names} IN EXCLUSIVE MODE")
 
