@@ -4,10 +4,11 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import sqlalchemy as sa
 
+from project.database.errors import Gone
 from project.database.links import Link
 from project.transfer import protocol
 from project.transfer.protocol import Gate, Step
@@ -37,15 +38,20 @@ class Watcher(Protocol):
     def say(self, sentence: str) -> None: ...
 
 
-class Links(NamedTuple):
-    """Connections of the coordinator's own."""
+class Links:
+    """Connections of the coordinator's own. `reading` is to the source as well, for its snapshots."""
 
-    source: Link
-    reading: Link
-    """To the source as well, for its snapshots."""
-    target: Link
-    aside: Link
-    """To the target as well."""
+    def __init__(self, source: Link, reading: Link, target: Link | None) -> None:
+        self.source = source
+        self.reading = reading
+        self._target = target
+
+    @property
+    def target(self) -> Link:
+        """Raises Gone where it is away."""
+        if self._target is None:
+            raise Gone
+        return self._target
 
 
 class Charge:
@@ -69,6 +75,8 @@ class Charge:
         self.max_pause = max_pause
         self.keeps_copying = keeps_copying
         self.step = Step.TAKE
+        self.target_is_away = False
+        """For good, as far as this coordinator goes: only an abort can do without it."""
         self.gate = Gate()
         self.turn = 0
         self.seen = 0
@@ -104,9 +112,10 @@ class Charge:
     async def connect(self) -> None:
         """Raises DatabaseError. Any connections that there are, are closed first."""
         await self.disconnect()
-        source, target = self.source.link, self.target.link
-        opened = [await self._stack.enter_async_context(link()) for link in (source, source, target, target)]
-        self._links = Links(*opened)
+        source = await self._stack.enter_async_context(self.source.link())
+        reading = await self._stack.enter_async_context(self.source.link())
+        target = None if self.target_is_away else await self._stack.enter_async_context(self.target.link())
+        self._links = Links(source, reading, target)
 
     async def disconnect(self) -> None:
         self._links = None

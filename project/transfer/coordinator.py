@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from project.database.errors import DatabaseError, Gone, OutcomeUnknown
+from project.transfer import protocol
 from project.transfer.catching_up import catch_up
 from project.transfer.charge import Charge, Failed
 from project.transfer.copying import copy
@@ -38,15 +39,30 @@ UNCOPIED = frozenset({Phase.CAPTURING, Phase.COPYING})
 async def run(charge: Charge, goal: Goal) -> None:
     """Raises Refused, Failed and DatabaseError with the reason and what to do, Stopped where somebody asked for it."""
     try:
-        await charge.connect()
-        step = await take(charge, goal)
-        await _go_on(charge, step)
+        await _connect(charge, goal)
+        await _go_on(charge, await take(charge, goal))
     except (Failed, Refused, DatabaseError) as error:
         if charge.gate.phase not in UNCOPIED or isinstance(error, Replaced):
             raise
         await _undo(charge, error)
     finally:
         await charge.disconnect()
+
+
+async def _connect(charge: Charge, goal: Goal) -> None:
+    """An abort does without a target that is away."""
+    try:
+        await charge.connect()
+    except DatabaseError:
+        if goal != "abort":
+            raise
+        charge.target_is_away = True
+        await charge.connect()
+    if charge.target_is_away:
+        charge.watcher.say(
+            f"{charge.target.alias} cannot be reached: it keeps what it has, and takes no writes until a switch to it "
+            "empties it."
+        )
 
 
 async def _go_on(charge: Charge, step: Step) -> None:
@@ -59,7 +75,7 @@ async def _go_on(charge: Charge, step: Step) -> None:
 
 async def _reach_again(charge: Charge, error: DatabaseError) -> Step:
     """Where to go on after a connection broke: as a resume would, unless another coordinator has taken charge."""
-    charge.watcher.say(f"A connection broke: {error} Trying again for {PATIENCE:.0f} seconds.")
+    charge.watcher.say(f"A connection broke: trying again for {PATIENCE:.0f} seconds. {error}")
     loop = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE
     while True:
@@ -70,17 +86,33 @@ async def _reach_again(charge: Charge, error: DatabaseError) -> Step:
                 return Step.SEE
             goal: Goal = "abort" if charge.gate.phase is Phase.ABORTING else "resume"
             return await take(charge, goal, turn=charge.gate.turn)
-        except (Gone, OutcomeUnknown):
+        except (Gone, OutcomeUnknown) as another:
             if loop.time() > deadline:
-                raise
+                raise Failed(await _why_not(charge)) from another
         await charge.pause_for(RECONNECT_SECONDS)
+
+
+async def _why_not(charge: Charge) -> str:
+    """Who cannot be reached, and what can be done about it."""
+    away = []
+    for side in (charge.source, charge.target):
+        try:
+            await side.look()
+        except DatabaseError as error:
+            away.append(f"{side.alias}: {error}")
+    sentence = " ".join(away) or "A connection broke again and again."
+    if charge.gate.phase in UNCOPIED:
+        return sentence
+    if charge.gate.phase in protocol.UNDER_WAY and charge.step not in (Step.COMMIT_SOURCE, Step.SEE, Step.OPEN):
+        return f"{sentence} The service goes on: --resume when all can be reached, or --abort."
+    return f"{sentence} Whether the service has moved shows when all can be reached: --resume then."
 
 
 async def _undo(charge: Charge, error: Exception) -> None:
     """Leave both databases as they were, as far as they can be reached. Raises Failed."""
-    charge.watcher.say(f"{error} Taking back what was done.")
+    charge.watcher.say("Taking back what was done.")
     try:
-        await charge.connect()
+        await _connect(charge, "abort")
         await _go_on(charge, await take(charge, "abort", turn=charge.gate.turn))
     except (Failed, Refused, DatabaseError) as second:
         raise Failed(f"{error} It could not be taken back: {second} Run `switchdb --abort`.") from error

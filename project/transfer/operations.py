@@ -15,7 +15,7 @@ from project.transfer.charge import Charge, Failed, Stopped, Watcher
 from project.transfer.gates import Record
 from project.transfer.protocol import Phase, Replaced
 from project.transfer.report import End, Report, State
-from project.transfer.sides import Side, Sides
+from project.transfer.sides import Side, Sides, Unreachable
 from project.transfer.taking import Goal
 
 
@@ -70,7 +70,12 @@ class Operations:
         async with self._sides() as sides:
             source, record = await sides.active()
             protocol.give_up(record.gate)
-            return await self._run(source, await sides.other(record), "abort")
+            try:
+                return await self._run(source, await sides.other(record), "abort")
+            except Unreachable:
+                if record.other_alias not in self._settings.databases:
+                    raise
+                return await self._run(source, sides.named(record.other_alias), "abort", target_is_away=True)
 
     async def back(self) -> Report:
         """To the database left last, with what has changed since."""
@@ -114,7 +119,7 @@ class Operations:
         if source.is_same(target):
             raise Failed(f"The service uses {target.alias} already.")
 
-    async def _run(self, source: Side, target: Side, goal: Goal) -> Report:
+    async def _run(self, source: Side, target: Side, goal: Goal, *, target_is_away: bool = False) -> Report:
         charge = Charge(
             source,
             target,
@@ -123,6 +128,7 @@ class Operations:
             max_pause=self._max_pause,
             keeps_copying=self._keeps_copying,
         )
+        charge.target_is_away = target_is_away
         began = time.monotonic()
         state: State = "aborted" if goal == "abort" else "done"
         with _stopped_by_signals(charge):

@@ -139,11 +139,12 @@ def claim(target: Gate, seen: int, source: Gate, identity: str) -> Gate:
     """The target as this coordinator's own. `source` is its gate as this coordinator left it, `identity` whose it is.
 
     `seen` is the turn of the target as it was BEFORE this coordinator took charge of the source: an abort that ended
-    meanwhile has raised it, and what was aborted does not come back.
+    meanwhile has raised it, and what was aborted does not come back. A target that was away when a switch from this
+    source was aborted is still FILLING for that one: nobody will ever open it, so the next switch may have it.
     """
     if target.turn != seen:
         raise Replaced("Another coordinator has been at the target meanwhile.")
-    ours = target.phase is Phase.FILLING and target.switch == source.switch
+    ours = target.phase is Phase.FILLING and target.other == identity
     left = source.back and target.phase is Phase.MOVED and target.other == identity
     if not (ours or left or target.phase is Phase.IDLE):
         raise Refused(f"The target is {target.phase} for switch {target.switch}.")
@@ -322,7 +323,7 @@ MOVED needs no claim of the target: nothing is written there but by `opened`. A 
 """
 
 THEN: dict[Step, tuple[Step, ...]] = {
-    Step.TAKE: (Step.CLAIM, Step.SEE, Step.UNCLAIM),
+    Step.TAKE: (Step.CLAIM, Step.SEE, Step.UNCLAIM, Step.FORGET),
     Step.CLAIM: (Step.CAPTURE, Step.SNAPSHOT, Step.READ_LOG),
     Step.CAPTURE: (Step.SNAPSHOT,),
     Step.SNAPSHOT: (Step.COPY,),
@@ -343,5 +344,6 @@ THEN: dict[Step, tuple[Step, ...]] = {
     Step.UNCLAIM: (Step.FORGET,),
     Step.FORGET: (Step.DONE,),
 }
-"""What may come after a step. READ_LOG comes after itself where the log was empty, so that nothing was to be applied,
-and after those of the cutover where the source's transaction broke or was given up."""
+"""What may come after a step. FORGET comes right after TAKE where the target is away: that one stays FILLING. READ_LOG
+comes after itself where the log was empty, so that nothing was to be applied, and after those of the cutover where the
+source's transaction broke or was given up."""

@@ -14,6 +14,11 @@ from project.transfer import gates
 from project.transfer.gates import Record
 from project.transfer.protocol import Phase
 
+
+class Unreachable(Gone):
+    """None of the aliases leads to the database at the other end."""
+
+
 MOST_HOPS = 8
 """How many records are followed from one database to the next."""
 
@@ -77,7 +82,7 @@ class Sides:
     async def other(self, record: Record) -> Side:
         """The database at the other end of what a record says: of that identity, whatever it is called here.
 
-        Raises Gone where none of the aliases leads to it.
+        Raises Unreachable.
         """
         wanted = record.gate.other
         first = [record.other_alias] if record.other_alias in self._settings.databases else []
@@ -90,9 +95,9 @@ class Sides:
                     continue
             if side.identity == wanted:
                 return side
-        raise Gone(
-            f"The database that is called {record.other_alias} there cannot be reached: DATABASE_URL_"
-            f"{str(record.other_alias).upper()} has to lead to it, and it has to be running."
+        raise Unreachable(
+            f"The other database, {record.other_alias}, cannot be reached: it has to be running, and DATABASE_URL or "
+            "one of DATABASE_URL_<ALIAS> has to lead to it."
         )
 
     async def active(self) -> tuple[Side, Record]:

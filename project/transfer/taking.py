@@ -24,14 +24,16 @@ Goal = Literal["switch", "back", "resume", "abort"]
 async def take(charge: Charge, goal: Goal, turn: int | None = None) -> Step:
     """Take charge of the source. With `turn`, only if it is still that one's. Raises Refused."""
     charge.begin(Step.TAKE)
-    source, target = charge.links.source, charge.links.target
-    async with target.alone() as session:
-        charge.seen = (await gates.read(session)).gate.turn
-    async with gates.locked(source, GATE_SECONDS, turn=turn) as locked:
+    if not charge.target_is_away:
+        async with charge.links.target.alone() as session:
+            charge.seen = (await gates.read(session)).gate.turn
+    async with gates.locked(charge.links.source, GATE_SECONDS, turn=turn) as locked:
         gate = _taken(locked.gate, goal, charge)
         await locked.put(gate, other_alias=charge.target.alias)
     charge.gate = gate
-    return Step.CLAIM if gate.phase not in (Phase.MOVED, Phase.ABORTING) else protocol.START[gate.phase]
+    if gate.phase is Phase.ABORTING:
+        return Step.FORGET if charge.target_is_away else Step.UNCLAIM
+    return Step.SEE if gate.phase is Phase.MOVED else Step.CLAIM
 
 
 def _taken(gate: Gate, goal: Goal, charge: Charge) -> Gate:
