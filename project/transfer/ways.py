@@ -46,16 +46,20 @@ def variable(alias: str) -> str:
 
 
 def _lost(alias: str | None, silent: Mapping[str, DatabaseError | SettingsError], others: set[str]) -> Gone:
+    """What to tell: one that is `silent` may be the one, `others` are not."""
     if alias is not None and alias in silent:
         return Gone(f"{variable(alias)} leads to no database that answers: {silent[alias]}")
-    if silent:
-        names = ", ".join(map(variable, silent))
-        return Gone(f"The database that the service uses is none of those that answer; these do not: {names}.")
     if alias is None or alias == "default":
-        return Unnamed("No DATABASE_URL here leads to the database that the service uses: set one to its URL.")
-    if alias in others:
-        return Unnamed(f"{variable(alias)} leads to another database than the one that the service uses: correct it.")
-    return Unnamed(f"The service uses the database {alias}, which is not named here: set {variable(alias)} to its URL.")
+        reason = "No DATABASE_URL here leads to the database that the service uses: set one to its URL."
+    elif alias in others:
+        reason = f"{variable(alias)} leads to another database than the one that the service uses: correct it."
+    else:
+        reason = (
+            f"The service is led to the database {alias}, which is not named here: set {variable(alias)} to its URL."
+        )
+    if silent:
+        return Gone(f"{reason} Or is it one that does not answer? These do not: {', '.join(map(variable, silent))}.")
+    return Unnamed(reason)
 
 
 def _urls(known: Mapping[str, str], new: Mapping[str, str], alias: str | None) -> Iterator[tuple[str, str]]:
@@ -68,8 +72,8 @@ def _urls(known: Mapping[str, str], new: Mapping[str, str], alias: str | None) -
 
 
 def _settings_by_now() -> Mapping[str, str]:
-    """A switch to a URL gives it an alias in `.env`, which this process may have read before."""
+    """A switch to a URL gives it an alias in `.env`, which this process may have read before that."""
     try:
-        return load().databases
+        return {alias: text for alias, text in load().databases.items() if alias != "default"}
     except SettingsError:
         return {}
