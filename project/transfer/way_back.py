@@ -4,11 +4,36 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from project.database import Database
+from project.database.sessions import Session
+from project.database.statements import Statement
+from project.database.switching import LOG
 from project.transfer import capture, gates, protocol
 from project.transfer.capture import GATE_SECONDS
 from project.transfer.draining import Backlog
 from project.transfer.protocol import Phase
 from project.transfer.sides import Side
+
+
+async def warning(database: Database) -> str | None:
+    """How large the log has grown, in a sentence, while the way back is open; None otherwise. Raises DatabaseError."""
+
+    async def work(log: _Log) -> str | None:
+        record = await gates.read(log.session)
+        if record.gate.phase is not Phase.RETAINING:
+            return None
+        count = (await log.session.rows(_COUNT))[0][0]
+        return (
+            f"The way back to {record.other_alias} is open, and its log has grown to {count:,} changes: `switchdb "
+            "--back` returns with them, `switchdb --complete` gives it up."
+        )
+
+    return await database.read(_Log, work)
+
+
+class _Log:
+    def __init__(self, *, session: Session) -> None:
+        self.session = session
 
 
 async def length(side: Side, tables: Sequence[sa.Table]) -> int:
@@ -30,3 +55,6 @@ async def complete(side: Side, tables: Sequence[sa.Table]) -> None:
                 await locked.put(protocol.complete(locked.gate))
             turn = locked.gate.turn
         await capture.remove(link, tables, turn)
+
+
+_COUNT = Statement(sa.select(sa.func.count()).select_from(sa.table(LOG)))
