@@ -5,7 +5,7 @@ import contextlib
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -29,6 +29,10 @@ from tests.servers import in_a_loop
 
 TARGETS = {"sqlite": "postgresql", "postgresql": "mariadb", "mariadb": "sqlite", "mysql": "sqlite"}
 """What each engine is left for here, so that each is arrived at as well."""
+LOCK_UP = {
+    "postgresql": ["BEGIN", "LOCK TABLE _gate IN ACCESS EXCLUSIVE MODE"],
+    "mysql": ["LOCK TABLES _gate WRITE"],
+}
 STUDENT = {"name": "Ananya", "department": "CSE", "cgpa": 8.9}
 
 
@@ -120,6 +124,30 @@ def migrated(pair: Pair) -> None:
 
 def phase(url: str) -> Phase:
     return gate(url)[0].gate.phase
+
+
+@contextlib.contextmanager
+def locked_up(url: str) -> Iterator[None]:
+    """Nobody sees the gate of that database meanwhile, while all else can be read."""
+    locked, done = threading.Event(), threading.Event()
+
+    async def lock() -> None:
+        place = Place(parse_url(url), load({}))
+        async with links.link(place.dialect, place.backend) as link, link.alone() as session:
+            for statement in LOCK_UP[place.dialect.name]:
+                await session.held.execute(statement)
+            locked.set()
+            await asyncio.to_thread(done.wait)
+        await place.backend.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        locking = thread.submit(asyncio.run, lock())
+        try:
+            until(lambda: locked.is_set() or locking.done(), "the lock")
+            yield
+        finally:
+            done.set()
+            locking.result()
 
 
 class Hammer:
@@ -244,21 +272,31 @@ class TestServerProcess:
         self, pair: Pair, move: Callable[..., None]
     ) -> None:
         migrated(pair)
-        with running(pair.old, DATABASE_URL_NEW=pair.new) as service, service.client() as client:
-            created(client, "before")
+        with running(pair.old, DATABASE_URL_NEW=pair.new) as service, contextlib.ExitStack() as stack:
+            clients = [stack.enter_context(service.client()) for _ in range(16)]
+            created(clients[0], "before")
+            assert {tuple(names(client)) for client in clients} == {("before",)}
             process = psutil.Process(service.process.pid)
             process.suspend()
-            try:
-                with ThreadPoolExecutor(1) as thread:
-                    answer = thread.submit(names, client)
-                    move()
-                    with serving(pair.settings) as other:
-                        created(other, "after")
-                    process.resume()
-                    assert answer.result() == ["before", "after"]
-            finally:
-                process.resume()
-            created(client, "and on")
+            stack.callback(process.resume)
+            thread = stack.enter_context(ThreadPoolExecutor(len(clients)))
+            answers = [thread.submit(names, client) for client in clients]
+            move()
+            with serving(pair.settings) as other:
+                created(other, "after")
+            process.resume()
+            assert {tuple(answer.result()) for answer in answers} == {("before", "after")}
+            created(clients[0], "and on")
+
+    @pytest.mark.engines("postgresql", "mariadb")
+    def test_that_cannot_see_the_gate_refuses_what_it_could_read(self, pair: Pair) -> None:
+        migrated(pair)
+        with serving(pair.settings) as client:
+            created(client, "before")
+            with locked_up(pair.old):
+                until(lambda: client.get("/students").status_code != 200, "a refusal")
+                refused(client.get("/students"), 503, "unavailable")
+            assert names(client) == ["before"]
 
     @pytest.mark.engines("postgresql", "mariadb")
     def test_that_is_cut_off_refuses_and_finds_its_way_later(self, pair: Pair) -> None:
