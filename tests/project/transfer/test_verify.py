@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from project.database import Database
-from project.database.statements import Statement
-from project.transfer.shapes import shapes_of
-from tests import rosters, units
+from tests import units
 from tests.commands import manage, managed, report
+from tests.filling import NOW, filled, students
 from tests.processes import ROOT
 
 NewDatabase = Callable[[str], str]
@@ -25,42 +23,6 @@ OTHER = {"sqlite": "postgresql", "postgresql": "mariadb", "mariadb": "sqlite", "
 ROWS = 5000
 MANY = 1_000_000
 MOST_MEMORY = 200 * 2**20
-NOW = dt.datetime(2026, 1, 31, 9, 30, 0, 123456, dt.UTC)
-
-students: Any = shapes_of(("students",))["students.student"].table
-
-
-async def fill(database: Database, count: int) -> None:
-    """The same rows, however often and wherever."""
-
-    async def work(desk: units.Desk) -> None:
-        values = {column.key: sa.bindparam(column.key, type_=column.type) for column in students.c}
-        insert = Statement(sa.insert(students).values(values))
-        for start in range(0, count, 10_000):
-            end = min(start + 10_000, count)
-            rows = [
-                {
-                    **student,
-                    "id": number,
-                    "name_folded": student["name"].casefold(),
-                    "created_at": NOW + dt.timedelta(microseconds=number),
-                    "updated_at": NOW + dt.timedelta(days=number % 1000),
-                }
-                for number, student in enumerate(rosters.students(end - start, seed=start), start + 1)
-            ]
-            await desk.session.run_many(insert, rows)
-
-    await database.write(units.Desk, work)
-
-
-def filled(url: str, count: int) -> str:
-    async def scenario() -> None:
-        async with units.opened(url) as database:
-            await fill(database, count)
-
-    managed(url, "migrate")
-    asyncio.run(scenario())
-    return url
 
 
 def change(url: str, *clauses: sa.Executable) -> None:
