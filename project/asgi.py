@@ -1,5 +1,6 @@
 """The service as an ASGI application: `uvicorn project.asgi:app`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -22,6 +23,7 @@ from project.middleware import Envelope, cors
 from project.pagination import Cursors
 from project.settings import Settings, load
 from project.throttling import Limit
+from project.transfer.following import Follower
 
 MOST_BODY = 1024 * 1024
 
@@ -29,7 +31,8 @@ MOST_BODY = 1024 * 1024
 def create_app(settings: Settings) -> Litestar:
     """Raises SettingsError for settings that cannot work together."""
     logs.configure(settings)
-    database = Database(settings)
+    follower = Follower(settings)
+    database = Database(settings, follower)
     cursors = Cursors(settings.secret_key)
     create_accounts = registry.accounts(settings.installed_apps)
     accounts = None if create_accounts is None else create_accounts(database, settings)
@@ -44,8 +47,12 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         end_with_parent()
         try:
+            await follower.start()
+            following = asyncio.create_task(follower.run())
             async with sealing(database):
                 yield
+            following.cancel()
+            await asyncio.wait({following})
         finally:
             if accounts is not None:
                 await accounts.close()

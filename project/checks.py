@@ -8,7 +8,9 @@ from pathlib import Path
 from project import registry
 from project.database import Database, dialects, migrations, parse_url
 from project.database.errors import DatabaseError
-from project.settings import BASE_DIR, DEVELOPMENT_KEY, Settings, SettingsError
+from project.settings import BASE_DIR, DEVELOPMENT_KEY, Settings, SettingsError, variable_of
+from project.transfer import way_back
+from project.transfer.visiting import Visitor
 
 SHORTEST_KEY = 32
 """Characters of a SECRET_KEY that nobody guesses, if they are random."""
@@ -34,7 +36,7 @@ def _of_urls(settings: Settings) -> Iterator[str]:
         try:
             parse_url(url)
         except SettingsError as error:
-            yield f"{'DATABASE_URL' if alias == 'default' else f'DATABASE_URL_{alias.upper()}'}: {error}"
+            yield f"{variable_of(alias)}: {error}"
 
 
 async def _of_database(settings: Settings, deploy: bool) -> list[str]:
@@ -45,13 +47,16 @@ async def _of_database(settings: Settings, deploy: bool) -> list[str]:
             found.append(f"The models have changes without a migration, run makemigrations: {'; '.join(missing)}.")
     except migrations.MigrationError as error:
         return [str(error)]
-    database = Database(settings)
+    database = Database(settings, Visitor(settings))
     try:
         async with asyncio.timeout(PATIENCE):
+            await database.find()
             if pending := await migrations.pending(database):
                 found.append(f"The database lacks migrations, run migrate: {', '.join(pending)}.")
             elif not missing and (drift := await migrations.drift(database, metadata)):
                 found.append(f"The database is not what its migrations made, it would take: {'; '.join(drift)}.")
+            if not pending and (warning := await way_back.warning(database)):
+                found.append(warning)
             if deploy and migrations.is_there(database):
                 async with database.connect() as connection:
                     found += await database.dialect.hazards(connection)

@@ -10,13 +10,13 @@ from project.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from litestar import Controller
-    from sqlalchemy import MetaData
+    from sqlalchemy import MetaData, Table
 
     from project.admin import RecordView
     from project.database import Database
 
 
-MODULES_WITH_TABLES = ("project.audit.models", "project.idempotency", "project.throttling")
+MODULES_WITH_TABLES = ("project.audit.models", "project.idempotency", "project.throttling", "project.transfer.gates")
 """The project's own, beside those of the apps."""
 
 
@@ -54,6 +54,14 @@ def metadata(apps: Sequence[str]) -> "MetaData":
     for _ in app_modules(apps, "models"):
         pass
     return models.Base.metadata
+
+
+def tables(apps: Sequence[str]) -> "list[Table]":
+    """Those that hold what the service was given, parents before the tables that refer to them.
+
+    What a database says of itself alone is marked with `info={"local": True}`, and stays where it is.
+    """
+    return [table for table in metadata(apps).sorted_tables if not table.info.get("local")]
 
 
 def models(apps: Sequence[str]) -> "dict[str, type[Any]]":

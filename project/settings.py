@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -104,6 +105,45 @@ def variable(name: str) -> str:
 
 def _environment() -> dict[str, str]:
     return {**_dotenv(BASE_DIR / ".env"), **os.environ}
+
+
+def save_database(settings: Settings, alias: str, url: str) -> Settings:
+    """The settings with another database, which `.env` then has too. What stands there stays as it is.
+
+    Raises SettingsError.
+    """
+    path = (BASE_DIR / ".env").resolve()
+    quoted = url.replace("\\", "\\\\").replace("'", "\\'")
+    try:
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        break_ = "" if not before or before.endswith("\n") else "\n"
+        _replace(path, f"{before}{break_}{variable_of(alias)}='{quoted}'\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f".env cannot be written ({error}): set {variable_of(alias)} yourself, and name the alias {alias}."
+        ) from error
+    return msgspec.structs.replace(settings, databases={**settings.databases, alias: url})
+
+
+def variable_of(alias: str) -> str:
+    """The one that holds the URL of that alias."""
+    return "DATABASE_URL" if alias == "default" else f"{ALIAS_PREFIX}{alias.upper()}"
+
+
+def _replace(path: Path, text: str) -> None:
+    """At once, and for the eyes of its owner only: passwords are in it."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a path would be opened a second time
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            if path.exists():
+                os.fchown(file.fileno(), path.stat().st_uid, path.stat().st_gid)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
 
 
 _VARIABLES = {

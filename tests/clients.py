@@ -44,7 +44,7 @@ def empty(client: Client) -> None:
     """Delete all rows of its database, at last those that tell of this."""
     state = client.app.state
     database: Database = state.database
-    tables = registry.metadata(state.settings.installed_apps).sorted_tables[::-1]
+    tables = registry.tables(state.settings.installed_apps)[::-1]
     for is_kept in (False, True):
         deletions = [Statement(table.delete()) for table in tables if bool(table.info.get("kept")) is is_kept]
         client.blocking_portal.call(database.write, Desk, partial(_run, deletions))

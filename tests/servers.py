@@ -143,6 +143,18 @@ class PostgreSQL(Server):
 
         return in_a_loop(run)
 
+    def script(self, sql: str, database: str) -> None:
+        """Several statements on one connection."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(host="127.0.0.1", port=self.port, user="postgres", database=database)
+            try:
+                await connection.execute(sql)
+            finally:
+                await connection.close()
+
+        in_a_loop(run)
+
 
 class MariaDB(Server):
     @property

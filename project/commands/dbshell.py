@@ -1,11 +1,15 @@
 """`manage.py dbshell`: the database's own client."""
 
+import contextlib
 import os
 import shutil
 
 import click
+from sqlalchemy import URL
 
-from project.database import dialects, parse_url
+from project.commands._database import with_database
+from project.database import Database, dialects, parse_url
+from project.database.errors import DatabaseError
 from project.settings import load
 
 GROUP = "Database"
@@ -18,9 +22,16 @@ def dbshell(args: tuple[str, ...]) -> None:
 
     ARGS are the client's.
     """
-    url = parse_url(load().database_url)
+    settings = load()
+    url = parse_url(settings.database_url)
+    with contextlib.suppress(DatabaseError):  # the client says better what keeps it from connecting
+        url = with_database(settings, _url)
     dialect = dialects.of_url(url)
     command, environment = dialect.shell(url)
     if shutil.which(command[0]) is None:
         raise click.ClickException(f"{command[0]} is not installed: the package {dialect.client_package} brings it.")
     os.execvpe(command[0], [*command, *args], {**os.environ, **environment})  # noqa: S606
+
+
+async def _url(database: Database) -> URL:
+    return database.url

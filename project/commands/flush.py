@@ -24,7 +24,7 @@ def flush(noinput: bool) -> None:
     The tables stay as they are, and ids that were given out are not given out again.
     """
     settings = load()
-    tables = [t for t in reversed(registry.metadata(settings.installed_apps).sorted_tables) if not t.info.get("kept")]
+    tables = [table for table in reversed(registry.tables(settings.installed_apps)) if not table.info.get("kept")]
     place = make_url(settings.database_url).render_as_string(hide_password=True)
     with_database(settings, migrations.require)
     if not noinput and not click.confirm(f"Delete every row of {place}?"):

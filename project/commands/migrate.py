@@ -5,6 +5,7 @@ import click
 from project.commands._database import with_database
 from project.database import migrations
 from project.settings import load
+from project.transfer.protocol import Phase
 
 GROUP = "Database"
 
@@ -23,6 +24,6 @@ def migrate(revision: str) -> None:
         done.append(step)
         click.echo(f"{'Applied' if step.forward else 'Took back'} {step.name}")
 
-    with_database(load(), lambda database: migrations.migrate(database, revision, report))
+    with_database(load(), lambda database: migrations.migrate(database, revision, report), {Phase.IDLE})
     if not done:
         click.echo("Nothing to migrate.")

@@ -6,8 +6,11 @@ import re
 import click
 
 from project import logs, server
+from project.commands._database import refusal
 from project.database import Database, migrations
 from project.settings import Settings, load
+from project.transfer.protocol import Phase
+from project.transfer.visiting import Visitor
 
 GROUP = "Service"
 
@@ -59,14 +62,20 @@ def _split(address: str) -> tuple[str, int]:
 
 
 async def _bring_up_to_date(settings: Settings) -> None:
-    database = Database(settings)
+    visitor = Visitor(settings)
+    database = Database(settings, visitor)
     try:
+        await database.find()
+        if visitor.alias != "default":
+            click.echo(f"The service has moved from the database of DATABASE_URL to {visitor.alias}, and uses that.")
         pending = await migrations.pending(database)
         if pending and not database.dialect.embedded:
             raise click.ClickException(
                 f"The database waits for {len(pending)} migrations, {', '.join(pending)}: "
                 "`python manage.py migrate` applies them."
             )
+        if pending and visitor.record is not None and visitor.record.gate.phase is not Phase.IDLE:
+            raise click.ClickException(refusal(visitor.record))
         if pending:
             await migrations.migrate(database)
             click.echo(f"Migrated {database.dialect.title}: {', '.join(pending)}.")

@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import code
+import contextlib
 import inspect
 import sys
 import traceback
@@ -13,7 +14,9 @@ import click
 
 from project import registry
 from project.database import Database
+from project.database.errors import DatabaseError
 from project.settings import Settings, load
+from project.transfer.visiting import Visitor
 
 GROUP = "Development"
 
@@ -27,10 +30,12 @@ def shell(ctx: click.Context, command: str | None) -> None:
     `await` works at the prompt. What standard input holds is run if it is no terminal.
     """
     settings = load()
-    database = Database(settings)
-    session = database.session()
-    names = {**_names(settings), "settings": settings, "database": database, "session": session}
+    database = Database(settings, Visitor(settings))
     with asyncio.Runner() as runner:
+        with contextlib.suppress(DatabaseError):  # whoever does not use the database need not know
+            runner.run(database.find())
+        session = database.session()
+        names = {**_names(settings), "settings": settings, "database": database, "session": session}
         console = _Console(names, runner)
         try:
             if command is not None or not sys.stdin.isatty():

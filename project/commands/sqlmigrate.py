@@ -2,7 +2,6 @@
 
 import click
 
-from project.commands._database import with_database
 from project.database import Database, migrations
 from project.settings import load
 
@@ -15,10 +14,7 @@ GROUP = "Database"
 def sqlmigrate(revision: str, backwards: bool) -> None:
     """Print the SQL of a migration.
 
-    REVISION is its number or its name. The SQL is that of the active database, which is not connected to.
+    REVISION is its number or its name. The SQL is for the kind of database that DATABASE_URL names, which is not
+    connected to.
     """
-
-    async def text(database: Database) -> str:
-        return migrations.sql(database, revision, backwards=backwards)
-
-    click.echo(with_database(load(), text).strip())
+    click.echo(migrations.sql(Database(load()), revision, backwards=backwards).strip())

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, StatementError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from project.database import dialects
 from project.database.backends import Backend, Work
-from project.database.errors import Busy, DatabaseError, Gone, Lost, TimedOut, Transient
+from project.database.errors import Busy, DatabaseError, Gone, Lost, Moved, OutcomeUnknown, TimedOut, Transient
+from project.database.places import Fixed, Guide, Place
 from project.database.sessions import Session
 from project.database.trails import PURPOSE, TRAIL, Trail
 from project.keys import Signer
@@ -59,28 +60,44 @@ class Version(NamedTuple):
 
 
 class Database:
-    """Reads and writes of the active database. Opens connections when they are first needed."""
+    """Reads and writes of the active database, which the guide knows; without one, of that in the settings."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.url = parse_url(settings.database_url)
-        self.dialect = dialects.of_url(self.url)
-        self._backend: Backend = self.dialect.create_backend(self.url, settings.pool_size, settings.statement_timeout)
+    def __init__(self, settings: Settings, guide: Guide | None = None) -> None:
+        self._guide = guide or Fixed(Place(parse_url(settings.database_url), settings))
         self._statement_timeout = settings.statement_timeout
         self.signer = Signer(settings.secret_key, PURPOSE)
         """Of the entries that units of work leave behind, and of the chain that they become."""
 
     @property
+    def url(self) -> URL:
+        return self._guide.place.url
+
+    @property
+    def dialect(self) -> dialects.Dialect:
+        return self._guide.place.dialect
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is anything to connect to: the file of an embedded database comes with its first migration."""
+        return self._guide.place.is_there
+
+    @property
     def engine(self) -> AsyncEngine:
         """Of the database that is active now: ask again rather than keep it."""
-        return self._backend.engine
+        return self._guide.place.backend.engine
+
+    async def find(self) -> None:
+        """Make sure of the active database. Raises DatabaseError where there is none that could be read."""
+        await self._guide.find(writes=False)
 
     def version(self) -> Version:
         """What the database holds now, without asking a server."""
-        return Version(self._backend.engine, self._backend.commits())
+        backend = self._guide.place.backend
+        return Version(backend.engine, backend.commits())
 
     async def read(self, service: type[S], work: Work[S, T]) -> T:
         """Run `work` with a service of that type; each statement stands for itself and has a request's time budget."""
-        return await self._persist(lambda: self._backend.read(service, work))
+        return await self._persist(lambda backend: backend.read(service, work))
 
     async def snapshot(self, service: type[S], work: Work[S, T], *, limited: bool = False) -> T:
         """Run `work` with a service that sees one moment of the database.
@@ -90,7 +107,7 @@ class Database:
         seconds = self._statement_timeout if limited else None
         try:
             async with asyncio.timeout(seconds):
-                return await self._persist(lambda: self._backend.snapshot(service, work, seconds))
+                return await self._persist(lambda backend: backend.snapshot(service, work, seconds), stands=True)
         except TimeoutError:
             raise TimedOut from None
 
@@ -105,7 +122,7 @@ class Database:
             begun.session.info[TRAIL] = Trail(self.signer)
             return await work(begun.session.service(service))
 
-        return await self._persist(lambda: self._backend.write(_Begun, unit))
+        return await self._persist(lambda backend: backend.write(_Begun, unit), writes=True, stands=True)
 
     def session(self) -> AsyncSession:
         """A session of SQLAlchemy's own, with its transactions, for people and tools outside all units of work."""
@@ -120,41 +137,43 @@ class Database:
 
         Raises DatabaseError.
         """
+        place = self._guide.place
         try:
-            async with self.engine.connect() as connection:
+            async with place.backend.engine.connect() as connection:
                 yield connection
         except Exception as error:
-            meaning = self._meaning(error)
+            meaning = place.meaning(error)
             if meaning is None:
                 raise
             raise meaning from error
 
     async def close(self) -> None:
-        await self._backend.close()
+        await self._guide.close()
 
-    def _meaning(self, error: Exception) -> DatabaseError | None:
-        """None for an error that is not the database's."""
-        if isinstance(error, DatabaseError):
-            return error
-        if isinstance(error, StatementError) and isinstance(error.orig, DatabaseError):
-            return error.orig  # of a column type of ours
-        meaning = self.dialect.classify(error)
-        if meaning is not None:
-            meaning.__cause__ = error
-        return meaning
+    async def _persist(
+        self, attempt: Callable[[Backend], Awaitable[T]], *, writes: bool = False, stands: bool = False
+    ) -> T:
+        """A result `stands` that was true when it was come by: one that was committed, or of a moment long ago.
 
-    async def _persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        Any other, and every refusal, counts only if the database is still the active one when it is there.
+        """
         deadline = time.monotonic() + RETRY_SECONDS
         pause = 0.001
         reconnected = False
         while True:
+            place = self._guide.sure(writes) or await self._guide.find(writes)
+            failure: DatabaseError | None = None
             try:
-                return await attempt()
+                result = await attempt(place.backend)
+                if stands or place.may_answer():
+                    return result
             except Exception as error:
-                failure = self._meaning(error)
-                if failure is None:
+                failure = place.meaning(error)
+                if failure is None and place.may_answer():
                     raise
-            if not isinstance(failure, Transient):
+            if isinstance(failure, OutcomeUnknown):
+                raise failure
+            if failure is not None and not isinstance(failure, Transient) and place.may_answer():
                 raise failure
             is_late = time.monotonic() > deadline
             if isinstance(failure, Lost):
@@ -162,6 +181,8 @@ class Database:
                     raise Gone from failure
                 reconnected = True
             elif is_late:
-                raise Busy from failure
+                raise (Busy if isinstance(failure, Transient) else Gone) from failure
+            if isinstance(failure, Moved):
+                await self._guide.moved(place)
             await asyncio.sleep(random.uniform(0, pause))
             pause = min(pause * 2, 0.1)

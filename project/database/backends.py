@@ -40,6 +40,24 @@ class Backend(Protocol):
         """A number that is another one whenever something was committed; None where only the server could say so."""
         ...
 
+    async def link(self) -> Session:
+        """A session on a new connection, outside of all pools, whose statements may take any time.
+
+        Outside of `begin` and `commit` each of them stands for itself.
+        """
+        ...
+
+    async def warm(self) -> None:
+        """Open the connections that reads and writes are going to need, before there are any.
+
+        Raises what keeps the first one from being opened.
+        """
+        ...
+
+    async def retire(self) -> None:
+        """Close it once everybody is through with it; nobody may begin anything any more."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -92,6 +110,14 @@ class PooledReads:
     def commits(self) -> int | None:
         return None
 
+    async def warm(self) -> None:
+        await self._reads.warm()
+
+    async def retire(self) -> None:
+        await self._reads.rest()
+        await self._snapshots.rest()
+        await self.close()
+
     async def close(self) -> None:
         await self._reads.close()
         await self._snapshots.close()
@@ -106,6 +132,12 @@ class PooledWrites:
     async def write(self, service: type[S], work: Work[S, T]) -> T:
         session = await self._pool.acquire()
         return await in_transaction(self._pool, session, session.held.begin, service, work)
+
+    async def warm(self) -> None:
+        await self._pool.warm()
+
+    async def rest(self) -> None:
+        await self._pool.rest()
 
     async def close(self) -> None:
         await self._pool.close()
@@ -177,6 +209,10 @@ class GroupCommit:
             self._runner = loop.create_task(self._run(), context=contextvars.Context())
         result: T = await unit.answer
         return result
+
+    async def warm(self) -> None:
+        """Only before the first unit of work."""
+        self._session = self._session or await self._connect()
 
     async def close(self) -> None:
         if self._runner is not None:

@@ -3,13 +3,16 @@
 DatabaseError
     Transient           nothing was kept; the same unit of work may be run again at once
         Lost            the connection broke before the unit of work was committed
+        Moved           the service has left this database for another one
     Unavailable         nothing was kept; try again later
         Busy            others hold the locks
         TimedOut        the statement took longer than its budget
         Gone            the server cannot be reached
+            Denied      the database user lacks a right
         Full            no room left on the database's disk
         ReadOnly        the database takes no writes
         Outdated        the database is not migrated to what the service needs
+        Moving          the service is on its way to another database
     OutcomeUnknown      the connection broke during COMMIT: kept or not, nobody knows
     Conflict            a unique or foreign key stands against it
     Invalid             a value does not fit its column
@@ -25,6 +28,10 @@ class Transient(DatabaseError):
 
 
 class Lost(Transient):
+    pass
+
+
+class Moved(Transient):
     pass
 
 
@@ -49,6 +56,10 @@ class Gone(Unavailable):
     pass
 
 
+class Denied(Gone):
+    message = "The database user lacks a right that the service needs."
+
+
 class Full(Unavailable):
     message = "The database has no room left on its disk."
     retry_after = 60
@@ -62,6 +73,10 @@ class ReadOnly(Unavailable):
 class Outdated(Unavailable):
     message = "The database lacks a table or column that the service needs: `migrate` brings it up to date."
     retry_after = 10
+
+
+class Moving(Unavailable):
+    message = "The service is on its way to another database."
 
 
 class OutcomeUnknown(DatabaseError):

@@ -76,7 +76,7 @@ def resolve(revision: str) -> str | None:
 
 def is_there(database: Database) -> bool:
     """Whether there is anything to connect to: the file of an embedded database comes with its first migration."""
-    return not database.dialect.embedded or Path(database.url.database or "").exists()
+    return database.is_there
 
 
 async def current(database: Database) -> str | None:

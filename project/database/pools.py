@@ -36,6 +36,7 @@ class Pool:
         self._places = size
         """How many more connections may be opened."""
         self._waiting: deque[asyncio.Future[Session | None]] = deque()
+        self._resting: asyncio.Future[None] | None = None
         self._closed = False
 
     async def acquire(self) -> Session:
@@ -67,6 +68,24 @@ class Pool:
             await self._retire([session])
         else:
             self._pass_on(session)
+
+    async def warm(self) -> None:
+        """Open as many connections as the pool may have, or as the server has to give."""
+        while self._places > 0 and not self._waiting:
+            self._places -= 1
+            try:
+                session = await self._opened()
+            except Exception:
+                if self._places == self._size:
+                    raise
+                return
+            self._pass_on(session)
+
+    async def rest(self) -> None:
+        """Wait until everything that was lent out is back, and nobody waits for more."""
+        while not self._is_at_rest():
+            self._resting = asyncio.get_running_loop().create_future()
+            await self._resting
 
     async def close(self) -> None:
         """Close what is idle now, and what is lent out as it comes back."""
@@ -129,3 +148,8 @@ class Pool:
             self._places += 1
         else:
             self._idle.append(session)
+        if self._resting is not None and self._is_at_rest() and not self._resting.done():
+            self._resting.set_result(None)
+
+    def _is_at_rest(self) -> bool:
+        return not self._waiting and self._places + len(self._idle) == self._size

@@ -95,7 +95,7 @@ class Compiled:
         self._processors = [
             (position, processor)
             for position, column in enumerate(compiler._result_columns)
-            if (processor := _result_processor(column.type, dialect, statement.times_as_text)) is not None
+            if (processor := result_processor(column.type, dialect, statement.times_as_text)) is not None
         ]
 
     def parameters(self, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -130,7 +130,8 @@ class Compiled:
         return values
 
 
-def _result_processor(column_type: Any, dialect: Dialect, times_as_text: bool) -> Processor | None:
+def result_processor(column_type: Any, dialect: Dialect, times_as_text: bool = False) -> Processor | None:
+    """Makes a column's Python values of the driver's; None where they are that already."""
     if isinstance(column_type, sa.Float) and not column_type.asdecimal:
         return None  # every driver gives floats
     ours = dialects.named(dialect.name)

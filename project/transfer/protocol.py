@@ -139,11 +139,12 @@ def claim(target: Gate, seen: int, source: Gate, identity: str) -> Gate:
     """The target as this coordinator's own. `source` is its gate as this coordinator left it, `identity` whose it is.
 
     `seen` is the turn of the target as it was BEFORE this coordinator took charge of the source: an abort that ended
-    meanwhile has raised it, and what was aborted does not come back.
+    meanwhile has raised it, and what was aborted does not come back. A target that was away when a switch from this
+    source was aborted is still FILLING for that one: nobody will ever open it, so the next switch may have it.
     """
     if target.turn != seen:
         raise Replaced("Another coordinator has been at the target meanwhile.")
-    ours = target.phase is Phase.FILLING and target.switch == source.switch
+    ours = target.phase is Phase.FILLING and target.other == identity
     left = source.back and target.phase is Phase.MOVED and target.other == identity
     if not (ours or left or target.phase is Phase.IDLE):
         raise Refused(f"The target is {target.phase} for switch {target.switch}.")
@@ -322,23 +323,27 @@ MOVED needs no claim of the target: nothing is written there but by `opened`. A 
 """
 
 THEN: dict[Step, tuple[Step, ...]] = {
+    Step.TAKE: (Step.CLAIM, Step.SEE, Step.UNCLAIM, Step.FORGET),
+    Step.CLAIM: (Step.CAPTURE, Step.SNAPSHOT, Step.READ_LOG),
     Step.CAPTURE: (Step.SNAPSHOT,),
     Step.SNAPSHOT: (Step.COPY,),
     Step.COPY: (Step.COPY, Step.COPIED),
     Step.COPIED: (Step.READ_LOG,),
-    Step.READ_LOG: (Step.APPLY,),
+    Step.READ_LOG: (Step.APPLY, Step.READ_LOG, Step.PREPARE, Step.EVICT, Step.FENCE),
     Step.APPLY: (Step.CONSUME,),
     Step.CONSUME: (Step.READ_LOG, Step.PREPARE, Step.EVICT, Step.FENCE),
     Step.PREPARE: (Step.READ_LOG, Step.EVICT, Step.FENCE),
     Step.EVICT: (Step.EVICTED,),
     Step.EVICTED: (Step.READ_LOG, Step.FENCE),
-    Step.FENCE: (Step.LAST_READ,),
-    Step.LAST_READ: (Step.COMMIT_TARGET,),
-    Step.COMMIT_TARGET: (Step.COMMIT_SOURCE,),
-    Step.COMMIT_SOURCE: (Step.SEE,),
-    Step.SEE: (Step.OPEN,),
+    Step.FENCE: (Step.LAST_READ, Step.READ_LOG),
+    Step.LAST_READ: (Step.COMMIT_TARGET, Step.READ_LOG),
+    Step.COMMIT_TARGET: (Step.COMMIT_SOURCE, Step.READ_LOG),
+    Step.COMMIT_SOURCE: (Step.SEE, Step.READ_LOG),
+    Step.SEE: (Step.OPEN, Step.READ_LOG),
     Step.OPEN: (Step.DONE,),
     Step.UNCLAIM: (Step.FORGET,),
     Step.FORGET: (Step.DONE,),
 }
-"""What may come after a step. If the source's transaction broke, READ_LOG does, by way of SEE if it was committing."""
+"""What may come after a step. FORGET comes right after TAKE where the target is away: that one stays FILLING. READ_LOG
+comes after itself where the log was empty, so that nothing was to be applied, and after those of the cutover where the
+source's transaction broke or was given up."""

@@ -1,4 +1,4 @@
-"""What differs between databases: one module each, all with the same face. Adding a database is adding a module."""
+"""What differs between databases: one package each, all with the same face. Adding a database is adding a package."""
 
 import datetime as dt
 import importlib
@@ -16,8 +16,10 @@ from sqlalchemy.types import TypeEngine
 
 if TYPE_CHECKING:
     from project.database.backends import Backend
+    from project.database.contents import Contents
     from project.database.errors import DatabaseError
     from project.database.statements import Row
+    from project.database.switching import Switching
 
 
 class Ordering(NamedTuple):
@@ -56,7 +58,7 @@ class DatabaseFile(Protocol):
 
 
 class Dialect(Protocol):
-    """A module of this package, seen as an object. `name` is SQLAlchemy's name for the database."""
+    """A package of this one, seen as an object. `name` is SQLAlchemy's name for the database."""
 
     name: str
     title: str
@@ -103,6 +105,8 @@ class Dialect(Protocol):
     server_version: Callable[[Any], Awaitable[str]]
     estimated_rows: Callable[[FromClause], Executable | None]
     """Asks the server's statistics how many rows a table has, which costs nothing; None where only counting tells."""
+    switching: "Switching"
+    contents: "Contents"
 
 
 @cache

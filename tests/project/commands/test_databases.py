@@ -8,7 +8,7 @@ import pytest
 
 from project.database import migrations
 from tests.project.commands.conftest import Manage
-from tests.project.commands.test_flush import created
+from tests.project.commands.test_flush import CREATE, created
 from tests.terminals import terminal
 from tests.trees import ROOT
 
@@ -49,6 +49,26 @@ class TestDatabases:
         assert "not an SQLite database" in rows["notes"]["reachable"]
         assert "secret-word" not in str(rows)
         assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]
+
+    def test_says_where_the_service_has_moved_and_how_long_the_way_back_has_become(
+        self, manage: Manage, tmp_path: Path
+    ) -> None:
+        elsewhere = {"DATABASE_URL_NEW": f"sqlite:///{tmp_path}/new.sqlite3"}
+        manage("migrate")
+        assert manage("switchdb", "new", **elsewhere).exit_code == 0
+        assert {alias: row["active"] for alias, row in table(manage, **elsewhere).items()} == {
+            "default": "",
+            "new": "yes",
+        }
+        assert manage("shell", "-c", CREATE, **elsewhere).exit_code == 0
+        sentence = "The way back to default is open, and its log has grown to 3 changes"
+        assert f"new: {sentence}" in manage("databases", **elsewhere).stderr
+        checked = manage("check", **elsewhere)
+        assert checked.exit_code == 1
+        assert sentence in checked.stdout
+        assert manage("switchdb", "--complete", **elsewhere).exit_code == 0
+        assert manage("databases", **elsewhere).stderr == ""
+        assert manage("check", **elsewhere).exit_code == 0
 
     @pytest.mark.parametrize("revision", ["zero", "1"])
     def test_counts_the_migrations_that_are_missing(self, manage: Manage, revision: str) -> None:

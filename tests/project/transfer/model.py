@@ -21,6 +21,7 @@ KEYS = (0, 1)
 NAMES = ("source", "target")
 LEFT = protocol.FENCED | {Phase.RETAINING}
 """A phase that only one of two databases can be in while the other is fenced, or is the fenced one."""
+ABANDONS = "leaves a target that is away as it is"
 EMPTY: tuple[tuple[int, ...], ...] = ((), ())
 
 
@@ -36,6 +37,8 @@ class Scope(NamedTuple):
     restarts: int = 0
     breaks: int = 0
     """Connections that break under a write."""
+    away: bool = False
+    """Whether the target may be away during an abort."""
 
 
 class Fence(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
@@ -112,6 +115,8 @@ class World(msgspec.Struct, frozen=True, cache_hash=True, gc=False):
     known: frozenset[int] = frozenset()
     """The writes of which somebody was told: acknowledged, or read."""
     wrong: str | None = None
+    abandoned: bool = False
+    """Whether a switch was aborted while its target was away."""
 
 
 def put(items: tuple[Any, ...], index: int, item: Any) -> tuple[Any, ...]:
@@ -321,6 +326,7 @@ class Model:
         writers = sum(_is_writing(server, me.source) for server in world.servers)
         try:
             for label, source_after, target_after, after in self._step(me, source, target, writers):
+                world = replace(world, abandoned=world.abandoned or label == ABANDONS)
                 databases = (source_after, target_after) if me.source == 0 else (target_after, source_after)
                 gone = after is not None and after.step is Step.DONE
                 yield label, replace(world, databases=databases, coordinator=None if gone else after)
@@ -441,6 +447,8 @@ class Model:
             elif gate.phase is Phase.MOVED:
                 freed = replace(freed, logging=False, log=frozenset())
             yield "lets the target go", source, freed, _after(me)
+            if self.scope.away:
+                yield ABANDONS, source, target, _after(me)
         elif step is Step.FORGET:
             gate = protocol.forget(source.gate, me.gate.turn)
             rows = tuple(row and Registration.HERE for row in source.servers)
@@ -537,7 +545,7 @@ def authority(world: World) -> int:
 
 def remains(world: World) -> World:
     """What is left once every process has died: the databases, and what people were told."""
-    return World(world.databases, started=1, known=world.known)
+    return World(world.databases, started=1, known=world.known, abandoned=world.abandoned)
 
 
 def is_at_rest(world: World) -> bool:
@@ -566,7 +574,8 @@ def _lost(world: World) -> str | None:
 
 def _left_behind(world: World) -> str | None:
     for one, other in (world.databases, world.databases[::-1]):
-        if one.gate.phase is Phase.IDLE and (other.gate.phase is Phase.FILLING or one.logging):
+        is_claimed = other.gate.phase is Phase.FILLING and not world.abandoned
+        if one.gate.phase is Phase.IDLE and (is_claimed or one.logging):
             return "The source is through with the switch, and there are traces of it."
         moved = one.gate.phase is Phase.MOVED and other.gate.phase is Phase.FILLING
         if moved and other.gate.switch == one.gate.switch and not _all_ready(one):

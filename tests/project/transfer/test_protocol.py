@@ -63,6 +63,23 @@ class TestSwitch:
     def test_keeps_its_promises_when_more_happens(self, scope: Scope) -> None:
         assert_ends_well(explored(scope), scope)
 
+    @pytest.mark.parametrize(
+        ("goals", "source", "phase"),
+        [(("abort", "switch"), 0, Phase.IDLE), (("back", "abort", "back"), 1, Phase.RETAINING)],
+    )
+    def test_goes_to_a_target_that_was_away_when_another_was_aborted(
+        self, goals: tuple[Goal, ...], source: int, phase: Phase
+    ) -> None:
+        left = {remains(world) for world in explored(Scope(writes=ONE, readers=(), goals=goals, away=True))}
+        abandoned = [
+            world
+            for world in left
+            if world.abandoned
+            and [world.databases[source].gate.phase, world.databases[1 - source].gate.phase] == [phase, Phase.FILLING]
+        ]
+        assert abandoned
+        assert_each_reaches(abandoned, goals[-1], 1 - source)
+
 
 def assert_ends_well(exploration: Exploration[World], scope: Scope) -> None:
     left = {remains(world) for world in exploration}

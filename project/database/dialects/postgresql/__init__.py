@@ -20,9 +20,12 @@ from project.database import errors
 from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
 from project.database.connections import watch_silence
 from project.database.dialects import Ordering, Position
+from project.database.dialects.postgresql.contents import PostgreSQLContents
+from project.database.dialects.postgresql.switching import MOVED, PostgreSQLSwitching
 from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
+from project.database.switching import REFUSAL, WRITER_SILENCE
 
 name = "postgresql"
 title = "PostgreSQL"
@@ -30,6 +33,8 @@ schemes = frozenset({"postgresql", "postgres", "pgsql"})
 embedded = False
 client_package = "postgresql-client"
 ddl_rolls_back = True
+switching = PostgreSQLSwitching()
+contents = PostgreSQLContents()
 
 MIGRATION_PATIENCE = 60.0
 """Seconds that a migration waits for another one to end."""
@@ -229,11 +234,28 @@ class PostgreSQLBackend(PooledReads):
             2 * statement_timeout + PATIENCE,
         )
         self._writes = PooledWrites(
-            pool(pool_size, lock_timeout=patience, default_transaction_isolation="read committed")
+            pool(
+                pool_size,
+                lock_timeout=patience,
+                default_transaction_isolation="read committed",
+                idle_in_transaction_session_timeout=f"{WRITER_SILENCE}s",
+            )
         )
 
     async def write(self, service: type[S], work: Work[S, T]) -> T:
         return await self._writes.write(service, work)
+
+    async def link(self) -> Session:
+        unlimited = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+        return await self._session({**dict.fromkeys(unlimited, "0"), "default_transaction_isolation": "read committed"})
+
+    async def warm(self) -> None:
+        await super().warm()
+        await self._writes.warm()
+
+    async def retire(self) -> None:
+        await self._writes.rest()
+        await super().retire()
 
     async def close(self) -> None:
         await self._writes.close()
@@ -332,6 +354,8 @@ def is_full(error: BaseException) -> bool:
 def classify(error: BaseException) -> errors.DatabaseError | None:
     """By SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html."""
     code = _code(error)
+    if code == MOVED:
+        return errors.Moved(REFUSAL)
     match code:
         case "57014" | "25P04":
             return errors.TimedOut()
@@ -344,7 +368,7 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
         case "42P01" | "42703":
             return errors.Outdated()
         case "42501":
-            return errors.Gone("The database user lacks a right that the service needs.")
+            return errors.Denied()
         case "3D000":
             return errors.Gone("There is no database of the name that the URL gives: create it.")
         case "53300":

@@ -25,9 +25,12 @@ from project.database import errors
 from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
 from project.database.connections import watch_silence
 from project.database.dialects import Ordering, Position
+from project.database.dialects.mysql.contents import MySQLContents
+from project.database.dialects.mysql.switching import MOVED, MySQLSwitching
 from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
+from project.database.switching import COORDINATOR_SILENCE, REFUSAL, WRITER_SILENCE
 
 name = "mysql"
 title = "MySQL/MariaDB"
@@ -35,6 +38,8 @@ schemes = frozenset({"mysql", "mysql2", "mariadb"})
 embedded = False
 client_package = "mariadb-client"
 ddl_rolls_back = False
+switching = MySQLSwitching()
+contents = MySQLContents()
 
 logging.getLogger(asyncmy.__name__).setLevel(logging.ERROR)  # it warns of each note that the server makes
 
@@ -242,6 +247,10 @@ def create_backend(url: URL, pool_size: int, statement_timeout: float) -> "MySQL
 _SQL_MODE = "STRICT_ALL_TABLES,NO_ZERO_IN_DATE,NO_ZERO_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO"
 
 
+_WRITER = f"/*M!100300 idle_transaction_timeout = {WRITER_SILENCE}, */ autocommit = 0"
+"""MySQL has no such limit, and takes the first part for a comment."""
+
+
 class MySQLBackend(PooledReads):
     def __init__(self, url: URL, pool_size: int, statement_timeout: float) -> None:
         options = {option: str(value) for option, value in url.query.items()}
@@ -282,7 +291,7 @@ class MySQLBackend(PooledReads):
             2 * statement_timeout + PATIENCE,
         )
         self._writes = PooledWrites(
-            pool(self._writing, pool_size, "TRANSACTION ISOLATION LEVEL READ COMMITTED", "autocommit = 0")
+            pool(self._writing, pool_size, "TRANSACTION ISOLATION LEVEL READ COMMITTED", _WRITER)
         )
 
     def _create_engine(self) -> AsyncEngine:
@@ -297,6 +306,17 @@ class MySQLBackend(PooledReads):
     async def write(self, service: type[S], work: Work[S, T]) -> T:
         return await self._writes.write(service, work)
 
+    async def link(self) -> Session:
+        return await _session(self.engine, ("TRANSACTION ISOLATION LEVEL READ COMMITTED",), 0, MySQLLink)
+
+    async def warm(self) -> None:
+        await super().warm()
+        await self._writes.warm()
+
+    async def retire(self) -> None:
+        await self._writes.rest()
+        await super().retire()
+
     async def close(self) -> None:
         await self._writes.close()
         await super().close()
@@ -304,7 +324,9 @@ class MySQLBackend(PooledReads):
         await self.engine.dispose()
 
 
-async def _session(engine: AsyncEngine, settings: Sequence[str], seconds: float) -> Session:
+async def _session(
+    engine: AsyncEngine, settings: Sequence[str], seconds: float, kind: "type[MySQLConnection] | None" = None
+) -> Session:
     """`seconds` is what a statement may take, 0 for any time."""
 
     async def hold(alchemy: AsyncConnection, driver: Any) -> MySQLConnection:
@@ -315,7 +337,7 @@ async def _session(engine: AsyncEngine, settings: Sequence[str], seconds: float)
             await driver.query(f"SET SESSION {setting}")
         cursor = driver.cursor()
         await cursor.execute("SELECT @@auto_increment_increment")
-        held = MySQLConnection(alchemy, driver, (await cursor.fetchall())[0][0])
+        held = (kind or MySQLConnection)(alchemy, driver, (await cursor.fetchall())[0][0])
         alchemy.sync_connection.info["held"] = held  # type: ignore[union-attr]
         return held
 
@@ -380,11 +402,18 @@ class MySQLConnection:
         return ids
 
     async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
+        """The driver would go on receiving rows while nobody takes them, and keep them all."""
         cursor: SSCursor = self._driver.cursor(SSCursor)
+        transport = self._driver._transport
         await cursor.execute(sql, tuple(parameters))
         self._unread = True
         while rows := await cursor.fetchmany(size):
-            yield rows
+            transport.pause_reading()
+            try:
+                yield rows
+            finally:
+                if not transport.is_closing():
+                    transport.resume_reading()
         self._unread = False
 
     async def begin(self) -> None:
@@ -451,6 +480,21 @@ class MySQLConnection:
             raise
 
 
+class MySQLLink(MySQLConnection):
+    """Each statement stands for itself until a transaction is begun."""
+
+    async def begin(self) -> None:
+        await self._driver.query(
+            f"SET SESSION /*M!100300 idle_transaction_timeout = {COORDINATOR_SILENCE}, */ autocommit = 1"
+        )
+        await self._driver.query("START TRANSACTION")
+
+    async def begin_snapshot(self, seconds: float | None) -> None:
+        await self._driver.query("SET SESSION /*M!100300 idle_transaction_timeout = 0, */ autocommit = 1")
+        await self._driver.query("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        await self._driver.query("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+
 def _pieces(rows: Sequence[str], most: int) -> Iterator[list[str]]:
     """The rows in lists of at most `most` characters, or of one row."""
     piece: list[str] = []
@@ -481,6 +525,8 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
     Numbers from 2000 to 2999 are the driver's.
     """
     code = _code(error)
+    if code == MOVED:
+        return errors.Moved(REFUSAL)
     match code:
         case 1213 | 1020 | 1412 | 1615 | 3101:
             return errors.Transient("Another transaction stood in the way.")
@@ -504,8 +550,8 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
             return errors.Invalid("A value does not fit its column.")
         case 1044 | 1045 | 1130 | 1698 | 3118 | 2059:
             return errors.Gone("The database refuses the user or the password that its URL gives.")
-        case 1142 | 1143 | 1227 | 1370:
-            return errors.Gone("The database user lacks a right that the service needs.")
+        case 1142 | 1143 | 1227 | 1370 | 1419:
+            return errors.Denied()
         case 1049:
             return errors.Gone("There is no database of the name that the URL gives: create it.")
         case 1040 | 1203 | 1226 | 1129:

@@ -25,9 +25,12 @@ from sqlalchemy.types import TypeEngine
 from project.database import errors
 from project.database.backends import GroupCommit, PooledReads, S, T, Work, open_session
 from project.database.dialects import Ordering, Position
+from project.database.dialects.sqlite.contents import SQLiteContents
+from project.database.dialects.sqlite.switching import SQLiteSwitching
 from project.database.pools import Pool
 from project.database.sessions import Session
 from project.database.statements import Row
+from project.database.switching import REFUSAL
 from project.database.types import timestamp_text
 from project.settings import BASE_DIR
 
@@ -44,6 +47,8 @@ WRITER_CACHE = 16 * 1024
 """KiB. Rows in random order touch pages all over the indexes: with SQLite's 2 MiB, many rows cost a third more."""
 CHECKPOINT_PAGES = 4000
 """16 MiB in the write-ahead log before it is carried over: a page that many commits changed is carried over once."""
+LINKS = 4
+"""Threads for the connections outside of the pools."""
 MAGIC = b"SQLite format 3\0"
 """How every SQLite file begins: https://sqlite.org/fileformat2.html."""
 STEPS = 1000
@@ -119,6 +124,8 @@ def open_file(path: Path) -> "SQLiteFile | None":
 
 client_package = "sqlite3"
 ddl_rolls_back = True
+switching = SQLiteSwitching()
+contents = SQLiteContents()
 
 
 @contextlib.asynccontextmanager
@@ -207,6 +214,7 @@ class SQLiteBackend(PooledReads):
         )
         snapshots = max(2, pool_size // 2)
         self._threads = ThreadPoolExecutor(pool_size + snapshots + 1, thread_name_prefix="sqlite")
+        self._links = ThreadPoolExecutor(LINKS, thread_name_prefix="sqlite link")
         super().__init__(
             Pool(lambda: self._session(statement_timeout), pool_size),
             Pool(lambda: self._session(float("inf")), snapshots),
@@ -229,6 +237,18 @@ class SQLiteBackend(PooledReads):
     async def write(self, service: type[S], work: Work[S, T]) -> T:
         return await self._writes.write(service, work)
 
+    async def link(self) -> Session:
+        async def hold(alchemy: AsyncConnection, driver: _DriverConnection) -> SQLiteLink:
+            driver.raw.execute(f"PRAGMA cache_size = -{WRITER_CACHE}")
+            driver.raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            return SQLiteLink(alchemy, driver.raw, self._links, None)
+
+        return await open_session(self.engine, hold)
+
+    async def warm(self) -> None:
+        await super().warm()
+        await self._writes.warm()
+
     async def close(self) -> None:
         await self._writes.close()
         await super().close()
@@ -237,6 +257,7 @@ class SQLiteBackend(PooledReads):
             self._watch = None
         await self.engine.dispose()
         self._threads.shutdown(wait=False)
+        self._links.shutdown(wait=False)
 
     async def _session(self, budget: float | None) -> Session:
         async def hold(alchemy: AsyncConnection, driver: _DriverConnection) -> SQLiteConnection:
@@ -313,6 +334,10 @@ class SQLiteConnection:
             raw.set_progress_handler(self._is_over, STEPS)
         raw.execute("PRAGMA busy_timeout = 0")
 
+    def read_anything(self) -> None:
+        """Read text that is not UTF-8 as bytes from now on."""
+        self._raw.text_factory = _text_or_bytes
+
     def _is_over(self) -> bool:
         return time.perf_counter() > self._deadline
 
@@ -387,6 +412,19 @@ class SQLiteConnection:
                 self._raw.interrupt()
                 await asyncio.wait({running}, timeout=0.01)
             raise
+
+
+class SQLiteLink(SQLiteConnection):
+    """Every statement runs in a thread: none is known to be short, and nobody waits for microseconds."""
+
+    async def fetch(self, sql: str, parameters: Sequence[Any]) -> Sequence[Row]:
+        return await self._in_thread(lambda: self._raw.execute(sql, parameters).fetchall())
+
+    async def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        return await self._in_thread(lambda: self._raw.execute(sql, parameters).rowcount)
+
+    async def begin_snapshot(self, seconds: float | None) -> None:
+        self._raw.execute("BEGIN")
 
 
 class SQLiteFile:
@@ -469,6 +507,8 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
 
 def _constraint(error: BaseException) -> errors.DatabaseError:
     match getattr(error, "sqlite_errorcode", None):
+        case sqlite3.SQLITE_CONSTRAINT_TRIGGER if str(error) == REFUSAL:
+            return errors.Moved(REFUSAL)
         case sqlite3.SQLITE_CONSTRAINT_UNIQUE | sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY | sqlite3.SQLITE_CONSTRAINT_ROWID:
             return errors.Conflict("A record with the same key exists.")
         case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:

@@ -1,0 +1,92 @@
+"""In step with the source: its log is drained until little is left, and then, once, both sides are compared."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from project.database.sessions import Session
+from project.transfer.charge import Charge, Failed
+from project.transfer.cutover import not_ready, wait_for_servers
+from project.transfer.draining import Backlog, drain
+from project.transfer.protocol import Phase, Step
+from project.transfer.verify import compare, sums
+
+T = TypeVar("T")
+
+LITTLE = 500
+"""Entries of the log with which the cutover may begin: writers wait for as many to be drained."""
+ROUNDS = 20
+"""How often the log is drained while it does not get shorter."""
+IDLE_SECONDS = 0.5
+"""Between two looks at a log that is empty."""
+
+
+async def catch_up(charge: Charge) -> Step:
+    """READ_LOG to CONSUME, and what is to be done once little is left."""
+    charge.begin(Step.READ_LOG)
+    async with charge.links.reading.snapshot() as source:
+        count = await Backlog(source, charge.tables).count()
+        if count:
+            await drain(charge, source, count)
+        if count > LITTLE:
+            return _again(charge, count)
+        charge.rounds = 0
+        if charge.gate.phase is Phase.FOLLOWING and not charge.keeps_copying:
+            await _verify(charge, source)
+            return Step.PREPARE
+    if charge.gate.phase is Phase.FOLLOWING:
+        return await _stay_in_step(charge)
+    return await wait_for_servers(charge) if await not_ready(charge) else Step.FENCE
+
+
+def _again(charge: Charge, count: int) -> Step:
+    charge.rounds = charge.rounds + 1 if count >= charge.shortest else 0
+    charge.shortest = min(count, charge.shortest)
+    if charge.rounds == ROUNDS:
+        raise Failed(
+            f"The service writes faster than {charge.target.alias} takes it: {count:,} changes are waiting, and they "
+            "do not get fewer. --resume when there is less to do, or --abort."
+        )
+    return Step.READ_LOG
+
+
+async def _stay_in_step(charge: Charge) -> Step:
+    if not charge.is_in_step:
+        charge.is_in_step = True
+        charge.watcher.say(
+            f"{charge.target.alias} is in step with {charge.source.alias}, and stays so while this runs: "
+            "`switchdb --cutover` moves the service."
+        )
+    while True:
+        async with charge.links.reading.alone() as session:
+            if await Backlog(session, charge.tables).count():
+                return Step.READ_LOG
+        await charge.pause_for(IDLE_SECONDS)
+
+
+async def _verify(charge: Charge, source: Session) -> None:
+    """With the snapshot still open whose log has been drained: the target holds what it shows. Raises Failed."""
+    tell = charge.watcher.tell
+    async with charge.links.target.snapshot() as target:
+        here, there = await _both(
+            sums(source, charge.tables, lambda done: tell("Verifying", done, None)), sums(target, charge.tables)
+        )
+        charge.sums = here
+        if here != there:
+            found = await compare(source, target, charge.tables, lambda done: tell("Comparing", done, None))
+            charge.findings = found
+            raise Failed(
+                f"{found.rows:,} rows of {charge.target.alias} are not what they are in {charge.source.alias}, such as "
+                f"{found.kept[0].key} of table {found.kept[0].table}: --abort, and see to it that nobody writes there."
+            )
+
+
+async def _both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, T]) -> tuple[T, T]:
+    """What both come to. Neither goes on when the other has failed."""
+    tasks = asyncio.create_task(one), asyncio.create_task(other)
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

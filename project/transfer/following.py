@@ -1,0 +1,212 @@
+"""A server's way through a switch: it reads where the gate lets it, says so, and goes along when the service moves."""
+
+import asyncio
+import contextlib
+import contextvars
+import os
+import socket
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+
+from project import registry
+from project.database import links, parse_url
+from project.database.errors import DatabaseError, Gone, Moving, TimedOut, Transient
+from project.database.places import Place
+from project.settings import Settings
+from project.transfer import gates, protocol, servers, ways
+from project.transfer.gates import Record
+from project.transfer.leases import LOOK_SECONDS, Leased, clock
+from project.transfer.moving import Departure, Preparation, leave
+from project.transfer.protocol import Phase, Registration
+from project.transfer.servers import Sight
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 5.0
+"""Seconds that a request waits for a database that takes it. A cutover takes a fraction of one, or a little over one
+where the one who moves the service dies in the middle of it.
+"""
+WAITING = 0.005
+"""Seconds between two looks while requests wait."""
+PREPARING = 0.02
+"""Seconds between two looks while the service is about to move."""
+MOST_BOUNCES = 8
+"""How many records are followed at once, from one database to the next."""
+
+
+class Follower:
+    """The guide of a server's worker process.
+
+    `run` keeps the lease; a request that finds none looks by itself.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._id = str(uuid.uuid4())
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._here = Leased("default", parse_url(settings.database_url), settings)
+        self._followed: str | None = None
+        """The switch whose record sent this server here."""
+        self._phase = Phase.IDLE
+        self._registered = False
+        self._looking: asyncio.Task[None] | None = None
+        self._preparation: Preparation | None = None
+        self._departure: Departure | None = None
+        self._endings: set[asyncio.Task[None]] = set()
+        self._failure: str | None = None
+
+    @property
+    def place(self) -> Place:
+        return self._here
+
+    def sure(self, writes: bool) -> Place | None:
+        here = self._here
+        return here if here.may_answer() and (here.takes_writes or not writes) else None
+
+    async def find(self, writes: bool) -> Place:
+        deadline = clock() + PATIENCE
+        while True:
+            try:
+                await self.look()
+            except (TimedOut, Transient) as error:
+                if clock() > deadline:
+                    raise Gone from error
+            except ways.Unnamed as error:
+                raise Gone from error  # its sentence is for the operator
+            if (place := self.sure(writes)) is not None:
+                return place
+            if clock() > deadline:
+                raise Moving
+            await asyncio.sleep(WAITING)
+
+    async def moved(self, place: Place) -> None:
+        with contextlib.suppress(DatabaseError):
+            await self.look()  # as `find` does next, which tells what keeps it from going along
+
+    async def start(self) -> None:
+        """Look for the first time. Raises Unnamed; a database that is away may come back while the server runs."""
+        try:
+            await self.look()
+        except ways.Unnamed:
+            raise
+        except DatabaseError as error:
+            self._note(str(error))
+
+    async def run(self) -> None:
+        """Look at the gate for as long as the server runs."""
+        while True:
+            await asyncio.sleep(self._pause())
+            try:
+                await self.look()
+            except DatabaseError as error:
+                self._note(str(error))
+            else:
+                self._note(None)
+
+    async def look(self) -> None:
+        """Renew the lease and follow the record; who comes while somebody looks shares what comes of it.
+
+        Raises DatabaseError, Unnamed where the way to the active database is not known here.
+        """
+        looking = self._looking
+        if looking is None or looking.done():
+            looking = self._looking = self._begin(self._look())
+        await asyncio.wait({looking})
+        looking.result()
+
+    async def close(self) -> None:
+        """Once nothing is read any more."""
+        here = self._here
+        here.release()
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking})
+        if self._preparation is not None:
+            await self._preparation.close()
+        if self._departure is not None:
+            await self._departure.close()
+        if self._registered:
+            with contextlib.suppress(DatabaseError, TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await leave(here, self._id)
+        await here.close()
+
+    def _pause(self) -> float:
+        if self._departure is not None:
+            return WAITING
+        return PREPARING if self._phase is Phase.PREPARING else protocol.RENEWAL
+
+    def _note(self, failure: str | None) -> None:
+        """Log a failure when it begins and when it ends."""
+        if failure != self._failure:
+            if failure is not None:
+                log.error("no database to read", reason=failure)
+            else:
+                log.warning("database found again", engine=self._here.dialect.name)
+            self._failure = failure
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task that knows nothing of the request which began it, and whose failure may interest nobody."""
+        task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        return task
+
+    async def _look(self) -> None:
+        for _ in range(MOST_BOUNCES):
+            here = self._here
+            sight, sent, received = await here.look(self._id)
+            if protocol.follows(sight.gate, self._followed):
+                await self._follow(here, sight.record, received)
+            elif protocol.grants(sight.gate, self._followed, sight.registration):
+                here.lease_end = protocol.lease_until(sent, received)
+                here.takes_writes = sight.gate.phase not in protocol.FENCED
+                self._attend(here, sight)
+                return
+            else:
+                await self._register(here)
+        raise Gone("The databases' records lead in a circle: look at their tables _gate.")
+
+    async def _follow(self, here: Leased, record: Record, seen_at: float) -> None:
+        here.release()
+        preparation, self._preparation = self._preparation, None
+        target = None
+        if preparation is not None and preparation.switch == record.gate.switch:
+            target = preparation.taken()
+        if target is None:
+            target = await ways.locate(self._settings, record)
+        if self._departure is not None:
+            self._departure.end()
+        self._departure = Departure(self._id, here, record, seen_at, self._begin)
+        self._followed = record.gate.switch if record.gate.phase is Phase.MOVED else None
+        self._here = target
+        log.warning("moved", switch=record.gate.switch, database=target.alias, engine=target.dialect.name)
+
+    async def _register(self, here: Leased) -> None:
+        async with links.link(here.dialect, here.backend) as link, gates.locked(link, shared=True) as locked:
+            await servers.register(locked, self._id, self._name, self._followed)
+        self._registered = True
+
+    def _attend(self, here: Leased, sight: Sight) -> None:
+        """Do what the gate asks for, beside the requests."""
+        gate = sight.gate
+        self._phase = gate.phase
+        preparation = self._preparation
+        if preparation is not None and (gate.phase is not Phase.PREPARING or gate.switch != preparation.switch):
+            self._begin(preparation.close())
+            preparation = self._preparation = None
+        if gate.phase is Phase.PREPARING and (
+            sight.registration is not Registration.READY or sight.ready_for != gate.switch
+        ):
+            if preparation is None:
+                self._preparation = Preparation(self._settings, self._id, here, sight.record, self._begin)
+            else:
+                preparation.again()
+        if self._departure is not None:
+            if gate.phase is Phase.FILLING:
+                self._departure.open(here, registry.tables(self._settings.installed_apps))
+            else:
+                self._departure.end()
+                self._departure = None

@@ -1,0 +1,143 @@
+"""Looking at two databases without touching either: what a switch would do, and whether they hold the same."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import sqlalchemy as sa
+
+from project import registry
+from project.database import migrations
+from project.database.sessions import Session
+from project.database.statements import Statement
+from project.settings import Settings
+from project.transfer.charge import Failed, Watcher
+from project.transfer.plan import Plan, make_plan
+from project.transfer.report import End, Findings, Report
+from project.transfer.sides import Side, Sides
+from project.transfer.verify import Unordered, compare, sums
+
+
+async def plan(settings: Settings, alias: str, watcher: Watcher) -> Report:
+    """What `switchdb` would do. Raises Failed, SettingsError and DatabaseError for what would keep it from that."""
+    async with _sides(settings, alias) as (source, target):
+        found = await look_ahead(source, target, registry.tables(settings.installed_apps), watcher)
+        return planned(source, target, found)
+
+
+def planned(source: Side, target: Side, found: Plan) -> Report:
+    return Report(
+        switch_id=None,
+        state="planned",
+        source=_end(source),
+        target=_end(target),
+        tables=found.tables,
+        rows=found.rows,
+        seconds=found.seconds,
+        pause_ms=None,
+        findings=found.findings.kept,
+        found=found.findings.rows,
+    )
+
+
+async def look_ahead(source: Side, target: Side, tables: Sequence[sa.Table], watcher: Watcher) -> Plan:
+    """At everything that a switch to an empty database could fail at. Raises Failed and DatabaseError."""
+    await migrations.require(source.database)
+    async with AsyncExitStack() as stack:
+        here = await stack.enter_async_context(source.link())
+        there = None
+        if target.is_there:
+            there = await stack.enter_async_context(target.link())
+            await migrations.current(target.database)  # which refuses one that a newer version of the service made
+            await _require_empty(target, tables)
+        for side in (source, target):
+            await _warn(side, watcher)
+        total = sum([await _count(source, table) for table in tables])
+        return await make_plan(
+            here, target.dialect, there, tables, lambda done: watcher.tell("Looking at every row", done, total)
+        )
+
+
+async def verify(settings: Settings, alias: str, watcher: Watcher) -> Report:
+    """How the database of that alias differs from the active one, each at one moment."""
+    began = time.monotonic()
+    tables = registry.tables(settings.installed_apps)
+    async with _sides(settings, alias) as (source, target):
+        for side in (source, target):
+            if not side.is_there or await migrations.pending(side.database):
+                raise Failed(f"The database {side.alias} is not migrated: there is nothing to compare.")
+        async with AsyncExitStack() as stack:
+            sessions: list[Session] = []
+            for side in (source, target):
+                link = await stack.enter_async_context(side.link())
+                sessions.append(await stack.enter_async_context(link.snapshot()))
+                side.dialect.contents.read_anything(sessions[-1])
+            here, there = sessions
+            total = sum([await _count(source, table) for table in tables])
+            found, others = await asyncio.gather(
+                sums(here, tables, lambda done: watcher.tell("Adding up", done, total)), sums(there, tables)
+            )
+            differing = [table for table, one, other in zip(tables, found, others, strict=True) if one != other]
+            try:
+                findings = (
+                    await compare(here, there, differing, lambda done: watcher.tell("Comparing", done, total))
+                    if differing
+                    else Findings()
+                )
+            except Unordered as error:
+                raise Failed(str(error)) from error
+        return Report(
+            switch_id=None,
+            state="done",
+            source=_end(source),
+            target=_end(target),
+            tables=found,
+            rows=sum(each.rows for each in found),
+            seconds=time.monotonic() - began,
+            pause_ms=None,
+            findings=findings.kept,
+            found=findings.rows,
+        )
+
+
+@asynccontextmanager
+async def _sides(settings: Settings, alias: str) -> AsyncIterator[tuple[Side, Side]]:
+    """The active database and the one of that alias."""
+    sides = Sides(settings)
+    try:
+        source, _ = await sides.active()
+        target = sides.named(alias)
+        if source.is_same(target):
+            raise Failed(f"The service uses {alias} already.")
+        yield source, target
+    finally:
+        await sides.close()
+
+
+async def _require_empty(target: Side, tables: Sequence[sa.Table]) -> None:
+    async with target.database.connect() as connection:
+        there = set(await connection.run_sync(lambda found: sa.inspect(found).get_table_names()))
+        for table in tables:
+            if table.name in there and (await connection.execute(sa.select(1).select_from(table).limit(1))).first():
+                raise Failed(
+                    f"The database {target.alias} is not empty: table {table.name} has rows. Empty it first, or name "
+                    "another one."
+                )
+
+
+async def _warn(side: Side, watcher: Watcher) -> None:
+    if side.is_there:
+        async with side.database.connect() as connection:
+            for hazard in await side.dialect.hazards(connection):
+                watcher.say(f"{side.alias}: {hazard}")
+
+
+async def _count(side: Side, table: sa.Table) -> int:
+    async with side.link() as link, link.alone() as session:
+        rows = await session.rows(Statement(sa.select(sa.func.count()).select_from(table)))
+    return int(rows[0][0])
+
+
+def _end(side: Side) -> End:
+    return End(side.alias, side.dialect.title)
