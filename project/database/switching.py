@@ -8,7 +8,9 @@ Every function is given a session on a link, a connection of its own outside all
 and DatabaseErrors.
 """
 
+import datetime as dt
 import hashlib
+import uuid
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
@@ -18,6 +20,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.sessions import Session
 from project.database.statements import Row, Statement
+from project.database.types import Timestamp
 
 GATE = "_gate"
 LOG = "_changes"
@@ -117,6 +120,33 @@ class Switching(Protocol):
     async def raise_sequences(self, session: Session, tables: Sequence[sa.Table], highest: Mapping[str, int]) -> None:
         """Give out higher ids than those from now on. Never lowers any; outside of transactions."""
         ...
+
+
+def introduce(connection: sa.Connection) -> None:
+    """Give a database its identity, once it has the table for that. Its one row is nothing that a migration could
+    bring: SQL that was written down and run on two databases would make them the same.
+    """
+    if not sa.inspect(connection).has_table(GATE) or connection.scalar(sa.select(_gate.c.id)) is not None:
+        return
+    row = {
+        "id": 1,
+        "identity": str(uuid.uuid4()),
+        "phase": "idle",
+        "fenced": False,
+        "filling": False,
+        "turn": 0,
+        "back": False,
+        "changed_at": dt.datetime.now(dt.UTC),
+    }
+    connection.execute(sa.insert(_gate).values(row))
+
+
+_gate = sa.table(
+    GATE,
+    *map(sa.column, ("id", "identity", "phase", "turn")),
+    *(sa.column(name, sa.Boolean()) for name in ("fenced", "filling", "back")),
+    sa.column("changed_at", Timestamp()),
+)
 
 
 def name_of(kind: str, table: sa.Table) -> str:
