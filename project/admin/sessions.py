@@ -82,11 +82,6 @@ class RecordSession(library.SessionAdapter):
     def accounts(self) -> Accounts:
         return self.source.accounts
 
-    @property
-    def memory(self) -> dict[Any, Any]:
-        """Of the site that the session belongs to."""
-        return self.source.memory
-
     async def ask(self, service: type[S], work: Callable[[S], Awaitable[T]]) -> T:
         """Read with a service of that type."""
         return await self.source.active.read(service, work)
