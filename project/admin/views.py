@@ -30,7 +30,8 @@ from msgspec.structs import fields
 from sqlalchemy.orm import QueryableAttribute
 from starlette.requests import Request
 
-from project.admin.sessions import RecordSession, sentence
+from project.admin.sessions import RecordSession
+from project.admin.signing_in import sentence
 from project.callers import Role
 from project.database import dialects
 from project.database.errors import Unavailable

@@ -183,6 +183,20 @@ class TestSignIn:
         assert viewer.sign_in("viewer").status_code == 401
         assert viewer.sign_in("viewer", "another long one").status_code == 303
 
+    def test_changes_ones_own_password_and_ends_all_other_sessions(self, client: Client, viewer: Person) -> None:
+        elsewhere = Person(client)
+        elsewhere.sign_in("viewer")
+        viewer.get("/admin/-/password")
+        new = {"new": "another long one", "repeat": "another long one"}
+        assert viewer.post("/admin/-/password", {"current": "wrong", **new}).status_code == 422
+        common = {"current": PASSWORD, "new": "password", "repeat": "password"}
+        assert "Is too common" in text(viewer.post("/admin/-/password", common).text)
+        assert viewer.post("/admin/-/password", {"current": PASSWORD, **new}).status_code == 303
+        assert viewer.get("/admin/").status_code == 200
+        assert elsewhere.get("/admin/").status_code == 303
+        assert elsewhere.sign_in("viewer").status_code == 401
+        assert elsewhere.sign_in("viewer", "another long one").status_code == 303
+
     def test_ends_when_the_account_is_closed(self, client: Client, admin: Person, viewer: Person) -> None:
         assert admin.run("users", "close", user_id(client, "viewer")).status_code == 303
         assert viewer.get("/admin/").status_code == 303
