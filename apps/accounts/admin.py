@@ -14,6 +14,7 @@ from project.admin import (
     SaveContext,
     Selection,
     action,
+    sentence,
 )
 from project.callers import ROLES
 from project.problems import InvalidBody
@@ -56,7 +57,7 @@ class UserView(RecordView[User]):
             try:
                 hashed = await context.session.accounts.hash(password, context.values[User.username].get())
             except InvalidBody as problem:
-                raise RefusedError(f"{problem.errors[0].detail.capitalize()}.", field=TYPED) from problem
+                raise RefusedError(sentence(problem.errors[0].detail), field=TYPED) from problem
             context.values[User.password].set(hashed)
 
     @action("Close the accounts", confirm="Sign the chosen users out, and let them in no more?", permission="edit")

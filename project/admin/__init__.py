@@ -7,6 +7,7 @@ from adminsite.filters import BooleanFilter, ChoiceFilter
 
 from project.admin.cards import ActiveDatabase, Bars, Changes, Chart, RecentRecords, Remembered
 from project.admin.sessions import RecordSession
+from project.admin.signing_in import sentence
 from project.admin.site import Site, handler
 from project.admin.views import Between, OneOf, Period, RecordView
 
@@ -38,4 +39,5 @@ __all__ = [
     "Widget",
     "action",
     "handler",
+    "sentence",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+import structlog
 from adminsite import Chart, RecentRecords, Widget
 from adminsite._http.history import HistoryItem, describe
 from adminsite.audit import AuditQuery
@@ -15,6 +16,7 @@ from starlette.requests import Request
 from project.admin.sessions import RecordSession
 from project.admin.signing_in import AUDITS, may
 from project.database import parse_url
+from project.database.errors import DatabaseError
 
 if TYPE_CHECKING:
     from project.admin.site import Site
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["ActiveDatabase", "Bars", "Changes", "Chart", "RecentRecords", "Remembered"]
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 MOST_CHANGES = 6
 
@@ -32,7 +36,8 @@ SHARE = 100
 class Remembered(Generic[T]):
     """Something that takes longer to read the more rows there are: read now and then, whoever asks how often.
 
-    Of a small table it is never old; after a second's reading it may be two minutes old.
+    Only who asks first waits for it; later it is read again while the others get what there is. Of a small table that
+    is never old; after a second's reading it may be two minutes old. Raises DatabaseError while it was never read.
     """
 
     def __init__(self, read: Callable[[RecordSession], Awaitable[T]]) -> None:
@@ -40,22 +45,35 @@ class Remembered(Generic[T]):
 
     async def __call__(self, session: SessionAdapter) -> T:
         assert isinstance(session, RecordSession)
-        memory = session.memory.setdefault(self, _Memory())
-        async with memory.lock:
-            if time.monotonic() >= memory.until:
-                started = time.monotonic()
-                memory.value = await self._read(session)
-                ended = time.monotonic()
-                memory.until = ended + (ended - started) * SHARE
-            value: T = memory.value
-            return value
+        memory = session.source.memory.setdefault(self, _Memory())
+        if (memory.reading is None or memory.reading.done()) and time.monotonic() >= memory.until:
+            memory.reading = asyncio.create_task(self._renew(memory, session.source.open()))
+        if memory.reading is not None and not memory.is_filled:
+            await asyncio.shield(memory.reading)
+        if memory.error is not None:
+            raise memory.error
+        value: T = memory.value
+        return value
+
+    async def _renew(self, memory: "_Memory", session: RecordSession) -> None:
+        started = time.monotonic()
+        try:
+            memory.value, memory.error = await self._read(session), None
+            memory.is_filled = True
+        except DatabaseError as error:
+            memory.error = None if memory.is_filled else error
+            log.warning("not counted", reason=str(error))
+        ended = time.monotonic()
+        memory.until = ended + (ended - started) * SHARE
 
 
 class _Memory:
     def __init__(self) -> None:
-        self.lock = asyncio.Lock()
+        self.is_filled = False
         self.value: Any = None
         self.until = 0.0
+        self.error: DatabaseError | None = None
+        self.reading: asyncio.Task[None] | None = None
 
 
 class Bars(Widget):

@@ -21,7 +21,7 @@ EVENTS = {
     trails.UPDATE: AuditEvent.UPDATED,
     trails.DELETE: AuditEvent.DELETED,
 }
-"""What trails call them; all else that was done is an action under its own name."""
+"""What trails call them, done to one record; all else that was done is an action under its own name."""
 
 
 class Trail:
@@ -57,8 +57,9 @@ class Trail:
             found.append(AuditEntry.actor == query.user)
         if query.events:
             actions = [action for action, event in EVENTS.items() if event in query.events]
-            others = AuditEvent.ACTION in query.events
-            found.append(AuditEntry.action.not_in(EVENTS) if others else AuditEntry.action.in_(actions))
+            is_one = sa.and_(AuditEntry.key != "", AuditEntry.action.in_(actions))
+            is_other = sa.or_(AuditEntry.key == "", AuditEntry.action.not_in(EVENTS))
+            found.append(is_other if AuditEvent.ACTION in query.events else is_one)
         if query.since is not None:
             found.append(AuditEntry.created_at >= query.since.replace(tzinfo=dt.UTC))
         if query.until is not None:
@@ -74,7 +75,7 @@ class Trail:
     def _entry(self, entry: AuditEntry) -> Entry:
         details = msgspec.json.decode(entry.details, type=Details)
         views = {label: name for name, label in self._labels.items()}
-        event = EVENTS.get(entry.action, AuditEvent.ACTION)
+        event = EVENTS.get(entry.action, AuditEvent.ACTION) if entry.key else AuditEvent.ACTION
         return Entry(
             id=entry.id,
             occurred_at=entry.created_at,

@@ -20,7 +20,7 @@ from sqlalchemy.orm import class_mapper
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
 from sqlalchemy.sql import Executable
 
-from project.admin.signing_in import Accounts
+from project.admin.signing_in import Accounts, sentence
 from project.conditional import StalePrecondition
 from project.database import Database, errors
 from project.database.sessions import Session
@@ -81,11 +81,6 @@ class RecordSession(library.SessionAdapter):
     @property
     def accounts(self) -> Accounts:
         return self.source.accounts
-
-    @property
-    def memory(self) -> dict[Any, Any]:
-        """Of the site that the session belongs to."""
-        return self.source.memory
 
     async def ask(self, service: type[S], work: Callable[[S], Awaitable[T]]) -> T:
         """Read with a service of that type."""
@@ -269,8 +264,3 @@ def refusal(error: Exception) -> RefusedError:
         case NotFoundError():
             return RefusedError(error.detail or "There is no such record any more.")
     return RefusedError(str(error))
-
-
-def sentence(detail: str) -> str:
-    """The second half of an error that begins with the field's name, without the first."""
-    return f"{detail[:1].upper()}{detail[1:]}."

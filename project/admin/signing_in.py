@@ -4,13 +4,13 @@ import datetime as dt
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
-from adminsite import Grants, Permission
+from adminsite import Grants, Permission, RefusedError
 from adminsite.auth import AuthProvider
 from starlette.requests import Request
 
 from project import callers, logs
 from project.callers import ROLES, Identity, Role
-from project.problems import Problem
+from project.problems import InvalidBody, Problem
 from project.proxies import shortest
 
 if TYPE_CHECKING:
@@ -72,12 +72,12 @@ class Person:
     """Who is signed in, as the library shows them."""
 
     def __init__(self, identity: Identity) -> None:
-        self.key = str(identity.user_id)
+        self.number = identity.user_id
+        self.name = identity.username
         self.role: Role = identity.role
-        self._name = identity.username
 
     def __str__(self) -> str:
-        return self._name
+        return self.name
 
 
 class SignIn(AuthProvider):
@@ -91,15 +91,33 @@ class SignIn(AuthProvider):
 
     async def sign_in(self, request: Request, username: str, password: str) -> Person | None:
         try:
-            opened = await self._accounts.sign_in(
-                username, password, _address(request), kind="session", name="Admin site", lifetime=LIFETIME
-            )
+            secret = await self._open(request, username, password)
         except Problem as problem:
             request.state.problem = problem
             return None
         request.session.clear()
-        request.session[KEY] = opened.secret
+        request.session[KEY] = secret
         return await self.current_user(request)
+
+    async def _open(self, request: Request, username: str, password: str) -> str:
+        opened = await self._accounts.sign_in(
+            username, password, _address(request), kind="session", name="Admin site", lifetime=LIFETIME
+        )
+        return opened.secret
+
+    async def change_password(self, request: Request, current: str, new: str) -> None:
+        """Ends all sessions and tokens of the user, and opens another session for this one."""
+        person: Person = request.state.user
+        try:
+            hashed = await self._accounts.hash(new, person.name)
+        except InvalidBody as problem:
+            raise RefusedError(sentence(problem.errors[0].detail), field="new") from problem
+        try:
+            await self._open(request, person.name, current)  # which counts guesses, and is ended with all others
+        except Problem as problem:
+            raise RefusedError(problem.detail, field="current") from problem
+        await self._accounts.change(lambda users: users.update({"password": hashed}, person.number))
+        request.session[KEY] = await self._open(request, person.name, new)
 
     async def sign_in_failed(self, request: Request, username: str) -> str:
         problem: Problem = request.state.problem
@@ -114,7 +132,7 @@ class SignIn(AuthProvider):
         return Person(identity)
 
     def identity(self, user: Person) -> str:
-        return user.key
+        return str(user.number)
 
     async def grants_for(self, user: Person) -> Grants:
         return self._grants[user.role]
@@ -124,6 +142,11 @@ class SignIn(AuthProvider):
         request.session.clear()
         if secret:
             await self._accounts.revoke_secret(secret)
+
+
+def sentence(detail: str) -> str:
+    """The second half of an error that begins with the field's name, without the first."""
+    return f"{detail[:1].upper()}{detail[1:]}."
 
 
 def may(request: Request, role: Role) -> bool:

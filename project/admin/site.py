@@ -126,7 +126,7 @@ def handler(site: Site) -> HTTPRouteHandler:
 
     @litestar.route(
         [PATH, f"{PATH}/{{rest:path}}"],
-        http_method=list(HttpMethod),
+        http_method=[HttpMethod.GET, HttpMethod.POST],
         opt={AS_SENT: True},
         include_in_schema=False,
     )

@@ -30,9 +30,11 @@ from msgspec.structs import fields
 from sqlalchemy.orm import QueryableAttribute
 from starlette.requests import Request
 
-from project.admin.sessions import RecordSession, sentence
+from project.admin.sessions import RecordSession
+from project.admin.signing_in import sentence
 from project.callers import Role
 from project.database import dialects
+from project.database.errors import Unavailable
 from project.database.types import timestamp_text
 from project.faults import faults
 from project.models import Record
@@ -229,7 +231,11 @@ class OneOf(SQLFilter[Any]):
         self._choices = choices
 
     async def options(self, context: SQLFilterContext) -> Sequence[FilterOption]:  # type: ignore[override]
-        return [FilterOption(value, value, count) for value, count in await self._choices(context.session)]
+        """None, if they cannot be counted in time: the list is there without them."""
+        try:
+            return [FilterOption(value, value, count) for value, count in await self._choices(context.session)]
+        except Unavailable:
+            return []
 
     def condition(self, value: FilterValue, repository: SQLAlchemyRepository[Any]) -> sa.ColumnElement[bool]:
         return self._column.in_(value.values)

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 import structlog
 
 from project.audit.models import PENDING, AuditChain, AuditEntry
-from project.database import Database
-from project.database.errors import DatabaseError
+from project.database import Database, dialects
+from project.database.errors import Conflict, DatabaseError, Transient
 from project.database.sessions import Session
 from project.database.statements import Statement
 from project.database.types import timestamp_text
@@ -114,8 +114,7 @@ class Chain:
 
     async def extend(self, signer: Signer) -> int:
         """Move entries from where they wait into the chain."""
-        found = await self._session.rows(_LOCKED_END)
-        end = Seal(*found[0]) if found else await self._last()
+        end = max(await self._locked_end(), await self._last())
         waiting = await self._session.rows(_WAITING)
         if not waiting:
             return 0
@@ -128,11 +127,23 @@ class Chain:
             rows.append({"id": end.place, "seal": end.text, **dict(zip(MOVED, row[1:], strict=True))})
         await self._session.run_many(_MOVE, rows, updated_at=now)
         await self._session.execute(sa.delete(PENDING).where(PENDING.c.id.in_([row[0] for row in waiting])))
-        await self._session.run(_MOVE_END if found else _BEGIN, last_id=end.place, seal=end.text)
+        await self._session.run(_MOVE_END, last_id=end.place, seal=end.text)
         return len(waiting)
 
+    async def _locked_end(self) -> Seal:
+        found = await self._session.rows(_LOCKED_END)
+        if found:
+            return Seal(*found[0])
+        try:
+            await self._session.run(_BEGIN, last_id=START.place, seal=START.text)
+        except Exception as error:
+            if isinstance(dialects.named(self._session.dialect_name).classify(error), Conflict):
+                raise Transient("somebody else was first") from error
+            raise
+        return START
+
     async def _last(self) -> Seal:
-        """Where the chain ends if nothing says so."""
+        """The last entry that is there: one that does not belong there is left to be found, and stops nobody."""
         rows = await self._session.rows(_LAST)
         return Seal(*rows[0]) if rows else START
 

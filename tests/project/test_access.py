@@ -37,8 +37,8 @@ METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 LEAST_ROLE: dict[str, dict[str, str | None]] = {
     "/": {"GET": OPEN},
-    "/admin": dict.fromkeys(METHODS, OPEN),
-    "/admin/{rest}": dict.fromkeys(METHODS, OPEN),
+    "/admin": {"GET": OPEN, "POST": OPEN},
+    "/admin/{rest}": {"GET": OPEN, "POST": OPEN},
     "/audit": {"GET": "admin"},
     "/auth/me": {"GET": "viewer"},
     "/auth/token": {"POST": OPEN},

@@ -97,7 +97,7 @@ class TestVerify:
         assert all("sealed in another place" in sentence for sentence in found)
 
     def test_finds_an_entry_that_was_forged(self, found_after: Found, engine: str) -> None:
-        """At the end of the chain, with an end to match."""
+        """At the end of the chain, with an end to match; what comes after it is not in doubt."""
         columns = f"created_at, updated_at, seal, {COLUMNS.format(key=quoted(engine))}"
         place = COUNT + 1
 
@@ -105,8 +105,21 @@ class TestVerify:
             select = f"SELECT {place}, {columns} FROM audit_entries WHERE id = {COUNT}"
             await tamper(database, f"INSERT INTO audit_entries (id, {columns}) {select}")
             await tamper(database, f"UPDATE audit_chain SET last_id = {place}")
+            await write(database)
+            await seal_all(database)
 
         assert found_after(harm) == [f"Entry {place} is sealed in another place, or by somebody else."]
+
+    def test_finds_an_entry_that_stands_in_the_way_of_the_next(self, found_after: Found, engine: str) -> None:
+        columns = f"created_at, updated_at, seal, {COLUMNS.format(key=quoted(engine))}"
+
+        async def harm(database: Database) -> None:
+            select = f"SELECT {COUNT + 1}, {columns} FROM audit_entries WHERE id = {COUNT}"
+            await tamper(database, f"INSERT INTO audit_entries (id, {columns}) {select}")
+            await write(database)
+            assert len(await entries(database)) == COUNT + 2
+
+        assert found_after(harm) == [f"Entry {COUNT + 1} is sealed in another place, or by somebody else."]
 
     @pytest.mark.parametrize("is_sealed", [False, True])
     def test_finds_an_entry_that_was_put_where_entries_wait(

@@ -1,0 +1,42 @@
+"""`manage.py changepassword`."""
+
+from tests.apps.accounts.commands.conftest import Manage, add_user, sign_in
+from tests.clients import serving
+from tests.tokens import production
+
+PASSWORD, OTHER = "correct horse battery", "staple of another sort"
+
+
+class TestChangePassword:
+    def test_replaces_the_password(self, manage_everywhere: Manage, database_url: str) -> None:
+        manage_everywhere("migrate")
+        add_user(manage_everywhere, "ananya", PASSWORD)
+        result = manage_everywhere("changepassword", "ananya", input=f"{OTHER}\n{OTHER}\n")
+        assert result.exit_code == 0
+        assert "The password of ananya is changed" in result.stdout
+        assert OTHER not in result.output
+        with serving(production(database_url)) as client:
+            assert sign_in(client, "ananya", PASSWORD) == 401
+            assert sign_in(client, "ananya", OTHER) == 201
+
+    def test_ends_the_wait_after_the_guesses_of_strangers(self, manage_everywhere: Manage, database_url: str) -> None:
+        manage_everywhere("migrate")
+        add_user(manage_everywhere, "ananya", PASSWORD)
+        settings = production(database_url, TRUSTED_PROXIES="unix")
+        with serving(settings) as client:
+            while sign_in(client, "ananya", "a guess", "192.0.2.1") != 429:
+                pass
+            assert sign_in(client, "ananya", PASSWORD, "192.0.2.2") == 429
+            given = {"SUPERUSER_PASSWORD": OTHER, "SECRET_KEY": settings.secret_key}
+            assert manage_everywhere("changepassword", "--noinput", "Ananya", **given).exit_code == 0
+            assert sign_in(client, "ananya", OTHER, "192.0.2.2") == 201
+
+    def test_refuses_what_will_not_do(self, manage: Manage) -> None:
+        manage("migrate")
+        add_user(manage, "ananya", PASSWORD)
+        for password in ("", "short", "12345678", "Ananya123"):
+            result = manage("changepassword", "--noinput", "ananya", SUPERUSER_PASSWORD=password)
+            assert result.exit_code == 1
+            assert result.stderr.startswith("Error: The password ")
+        nobody = manage("changepassword", "--noinput", "nobody", SUPERUSER_PASSWORD=OTHER)
+        assert (nobody.exit_code, nobody.stderr) == (1, "Error: There is no user nobody.\n")
