@@ -1,6 +1,7 @@
 """In step with the source: its log is drained until little is left, and then, once, both sides are compared."""
 
 from project.database.sessions import Session
+from project.transfer import gates, protocol
 from project.transfer.charge import Charge, Failed
 from project.transfer.cutover import not_ready, wait_for_servers
 from project.transfer.draining import Backlog, drain
@@ -53,6 +54,7 @@ async def _stay_in_step(charge: Charge) -> Step:
         )
     while True:
         async with charge.links.reading.alone() as session:
+            protocol.check_turn((await gates.read(session)).gate, charge.gate.turn)
             if await Backlog(session, charge.tables).count():
                 return Step.READ_LOG
         await charge.pause_for(IDLE_SECONDS)
