@@ -10,6 +10,7 @@ from project.database import Database, dialects, migrations, parse_url
 from project.database.errors import DatabaseError
 from project.settings import BASE_DIR, DEVELOPMENT_KEY, Settings, SettingsError, variable_of
 from project.transfer import way_back
+from project.transfer.protocol import Phase
 from project.transfer.visiting import Visitor
 
 SHORTEST_KEY = 32
@@ -47,10 +48,12 @@ async def _of_database(settings: Settings, deploy: bool) -> list[str]:
             found.append(f"The models have changes without a migration, run makemigrations: {'; '.join(missing)}.")
     except migrations.MigrationError as error:
         return [str(error)]
-    database = Database(settings, Visitor(settings))
+    visitor = Visitor(settings)
+    database = Database(settings, visitor)
     try:
         async with asyncio.timeout(PATIENCE):
             await database.find()
+            found += _of_record(visitor)
             if pending := await migrations.pending(database):
                 found.append(f"The database lacks migrations, run migrate: {', '.join(pending)}.")
             elif not missing and (drift := await migrations.drift(database, metadata)):
@@ -69,6 +72,21 @@ async def _of_database(settings: Settings, deploy: bool) -> list[str]:
     finally:
         await database.close()
     return found
+
+
+def _of_record(visitor: Visitor) -> Iterator[str]:
+    """What the active database says of itself. The way back is not told of here."""
+    record = visitor.record
+    if record is not None and record.gate.phase not in (Phase.IDLE, Phase.RETAINING):
+        yield (
+            f"Switch {record.gate.switch} is under way ({record.gate.phase}): unless somebody is at it, `switchdb "
+            "--resume` or `--abort` ends it."
+        )
+    elif visitor.alias != "default":
+        yield (
+            f"The service has moved from the database of DATABASE_URL to {visitor.alias}: give DATABASE_URL the URL of "
+            f"{visitor.alias}, and the old one an alias of its own."
+        )
 
 
 def _of_security(settings: Settings) -> Iterator[str]:

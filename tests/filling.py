@@ -26,6 +26,9 @@ def filled(url: str, count: int) -> str:
             for start in range(0, count, TOGETHER):
                 rows = _rows(start + 1, min(start + TOGETHER, count))
                 await database.write(units.Desk, lambda desk, rows=rows: desk.session.run_many(_INSERT, rows))  # type: ignore[misc]
+            settle = database.dialect.after_given_ids(students.c.id)
+            if settle is not None:
+                await database.write(units.Desk, lambda desk: desk.session.execute(settle))
 
     asyncio.run(fill())
     return url

@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from project.database import Database
+from project.database import Database, links, parse_url
+from project.database.places import Place
 from project.database.sessions import Session
 from project.database.statements import Row, Statement
 from project.database.types import Text, Timestamp
@@ -29,6 +30,21 @@ book = sa.Table(
     sa.Column("bought_at", Timestamp()),
     sa.CheckConstraint("price >= 0", name="price"),
 )
+
+various = sa.MetaData()
+page = sa.Table(
+    "page",
+    various,
+    sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+    sa.Column("title", Text(1000), index=True),
+    sa.Column("is_public", sa.Boolean(), nullable=False),
+    sa.Column("price", sa.Numeric(6, 2)),
+    sa.Column("day", sa.Date()),
+    sa.Column("kind", sa.Enum("draft", "final", native_enum=False)),
+    sa.Column("reference", sa.Uuid()),
+    sa.Column("tags", sa.JSON()),
+)
+"""A column of each type that is not ours."""
 
 
 class Desk:
@@ -68,6 +84,17 @@ async def furnished(url: str, **variables: str) -> AsyncIterator[Database]:
             await connection.run_sync(metadata.drop_all)
             await connection.run_sync(metadata.create_all)
         yield database
+
+
+@asynccontextmanager
+async def linked(url: str) -> AsyncIterator[links.Link]:
+    """A link to the database of that URL."""
+    place = Place(parse_url(url), load({"DATABASE_URL": url}))
+    try:
+        async with links.link(place.dialect, place.backend) as link:
+            yield link
+    finally:
+        await place.backend.close()
 
 
 async def titles(database: Database) -> list[str]:

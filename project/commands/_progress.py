@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 
 @contextmanager
@@ -15,6 +24,7 @@ def progress() -> Iterator[Callable[[str, int, int | None], None]]:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,.0f}"),
+        _SpeedColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
     )
@@ -27,3 +37,9 @@ def progress() -> Iterator[Callable[[str, int, int | None], None]]:
             bars.update(tasks[what], completed=done, total=total)
 
         yield tell
+
+
+class _SpeedColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.0f}/s", style="progress.data.speed")

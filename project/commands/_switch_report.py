@@ -1,5 +1,7 @@
 """What a switch, a plan or a comparison came to, for people and for programs."""
 
+from collections.abc import Iterable
+
 import click
 import msgspec
 
@@ -12,7 +14,7 @@ MOST_SHOWN = 100
 
 def show_report(report: Report, *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode(report))
+        click.echo(msgspec.json.encode({name: value for name, value in _members(report) if name != "found"}))
         return
     show(("table", "rows", "checksum"), [(each.name, f"{each.rows:,}", each.checksum or "") for each in report.tables])
     if report.findings:
@@ -23,6 +25,11 @@ def show_report(report: Report, *, as_json: bool) -> None:
         if report.found > len(report.findings[:MOST_SHOWN]):
             click.echo(f"These are the first of {report.found:,}.")
     click.echo(_summary(report))
+
+
+def _members(report: Report) -> Iterable[tuple[str, object]]:
+    members: dict[str, object] = msgspec.to_builtins(report)
+    return members.items()
 
 
 def _summary(report: Report) -> str:

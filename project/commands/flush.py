@@ -1,10 +1,11 @@
 """`manage.py flush`: an empty database."""
 
+import asyncio
 from collections.abc import Sequence
 
 import click
 import sqlalchemy as sa
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 
 from project import registry
 from project.commands._database import with_database
@@ -12,29 +13,56 @@ from project.database import Database, migrations
 from project.database.sessions import Session
 from project.database.statements import Statement
 from project.settings import load
+from project.transfer import emptying
+from project.transfer.protocol import Phase, Refused
 
 GROUP = "Data"
+
+PHASES = frozenset({Phase.IDLE, Phase.RETAINING})
+"""Those of the active database in which no switch is under way."""
 
 
 @click.command()
 @click.option("--noinput", is_flag=True, help="Do not ask.")
-def flush(noinput: bool) -> None:
+@click.option("--database", "alias", help="Not the active one, but one that the service has left, by its alias.")
+def flush(noinput: bool, alias: str | None) -> None:
     """Delete every row of every table but the audit trail's.
 
-    The tables stay as they are, and ids that were given out are not given out again.
+    The tables stay as they are, and ids that were given out are not given out again. A database that the service has
+    left is emptied of everything; it takes writes again then, and leads nobody to the active one any more.
     """
     settings = load()
-    tables = [table for table in reversed(registry.tables(settings.installed_apps)) if not table.info.get("kept")]
-    place = make_url(settings.database_url).render_as_string(hide_password=True)
-    with_database(settings, migrations.require)
-    if not noinput and not click.confirm(f"Delete every row of {place}?"):
+    alias = alias and alias.lower()
+    tables = registry.tables(settings.installed_apps)
+    if alias is None:
+        place = with_database(settings, _url, PHASES)
+    elif alias in settings.databases:
+        place = make_url(settings.databases[alias])
+    else:
+        raise click.BadParameter(f"{alias} is none of the aliases, which are {', '.join(settings.databases)}.")
+    if not noinput and not click.confirm(f"Delete every row of {place.render_as_string(hide_password=True)}?"):
         raise click.ClickException("Nothing was deleted.")
 
     async def work(database: Database) -> dict[str, int]:
-        return await database.write(Rows, lambda rows: rows.delete(tables))
+        return await database.write(
+            Rows, lambda rows: rows.delete([table for table in tables[::-1] if not table.info.get("kept")])
+        )
 
-    for name, count in with_database(settings, work).items():
+    try:
+        counts = (
+            with_database(settings, work, PHASES)
+            if alias is None
+            else asyncio.run(emptying.empty(settings, alias, tables))
+        )
+    except Refused as error:
+        raise click.ClickException(str(error)) from error
+    for name, count in counts.items():
         click.echo(f"Deleted {count:,} of {name}")
+
+
+async def _url(database: Database) -> URL:
+    await migrations.require(database)
+    return database.url.set(drivername=database.url.get_backend_name())
 
 
 class Rows:

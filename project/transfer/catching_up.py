@@ -1,17 +1,12 @@
 """In step with the source: its log is drained until little is left, and then, once, both sides are compared."""
 
-import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
-
 from project.database.sessions import Session
+from project.transfer import gates, protocol
 from project.transfer.charge import Charge, Failed
 from project.transfer.cutover import not_ready, wait_for_servers
 from project.transfer.draining import Backlog, drain
 from project.transfer.protocol import Phase, Step
-from project.transfer.verify import compare, sums
-
-T = TypeVar("T")
+from project.transfer.verify import both, compare, sums
 
 LITTLE = 500
 """Entries of the log with which the cutover may begin: writers wait for as many to be drained."""
@@ -59,6 +54,7 @@ async def _stay_in_step(charge: Charge) -> Step:
         )
     while True:
         async with charge.links.reading.alone() as session:
+            protocol.check_turn((await gates.read(session)).gate, charge.gate.turn)
             if await Backlog(session, charge.tables).count():
                 return Step.READ_LOG
         await charge.pause_for(IDLE_SECONDS)
@@ -68,7 +64,7 @@ async def _verify(charge: Charge, source: Session) -> None:
     """With the snapshot still open whose log has been drained: the target holds what it shows. Raises Failed."""
     tell = charge.watcher.tell
     async with charge.links.target.snapshot() as target:
-        here, there = await _both(
+        here, there = await both(
             sums(source, charge.tables, lambda done: tell("Verifying", done, None)), sums(target, charge.tables)
         )
         charge.sums = here
@@ -79,14 +75,3 @@ async def _verify(charge: Charge, source: Session) -> None:
                 f"{found.rows:,} rows of {charge.target.alias} are not what they are in {charge.source.alias}, such as "
                 f"{found.kept[0].key} of table {found.kept[0].table}: --abort, and see to it that nobody writes there."
             )
-
-
-async def _both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, T]) -> tuple[T, T]:
-    """What both come to. Neither goes on when the other has failed."""
-    tasks = asyncio.create_task(one), asyncio.create_task(other)
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

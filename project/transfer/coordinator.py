@@ -1,9 +1,10 @@
 """Who moves the service: takes one step of the protocol after the other, from wherever a switch stands."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from project.database.errors import DatabaseError, Gone, OutcomeUnknown
+from project.database.errors import DatabaseError, Denied, Gone, OutcomeUnknown
 from project.transfer import protocol
 from project.transfer.catching_up import catch_up
 from project.transfer.charge import Charge, Failed
@@ -12,10 +13,12 @@ from project.transfer.cutover import evict, flip, open_target, prepare, see
 from project.transfer.protocol import Phase, Refused, Replaced, Step
 from project.transfer.taking import Goal, capture, claim, forget, take, unclaim
 
-PATIENCE = 15.0
+PATIENCE = 10.0
 """Seconds for which a database that has gone away is waited for: a server that is restarted takes that long."""
 RECONNECT_SECONDS = 0.5
 """Between two tries to reach it."""
+MOST_BREAKS = 5
+"""Of connections, in one phase: something is wrong then that does not pass."""
 
 STEPS: dict[Step, Callable[[Charge], Awaitable[Step]]] = {
     Step.CLAIM: claim,
@@ -66,10 +69,16 @@ async def _connect(charge: Charge, goal: Goal) -> None:
 
 
 async def _go_on(charge: Charge, step: Step) -> None:
+    breaks: Counter[Phase] = Counter()
     while step is not Step.DONE:
         try:
             step = await STEPS[step](charge)
+        except Denied:
+            raise
         except (Gone, OutcomeUnknown) as error:
+            breaks[charge.gate.phase] += 1
+            if breaks[charge.gate.phase] > MOST_BREAKS:
+                raise
             step = await _reach_again(charge, error)
 
 

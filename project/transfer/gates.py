@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -116,6 +117,14 @@ class LockedGate:
         )
         self.record = Record(self.record.identity, gate, alias)
 
+    async def set_free(self) -> None:
+        """Let it be part of no switch, under a new identity: whoever looks for the old one finds it nowhere."""
+        identity = str(uuid.uuid4())
+        await self.session.run(_RENAME, identity=identity)
+        await self.session.run(_NOBODY)
+        await self.put(Gate(Phase.IDLE, self.gate.turn))
+        self.record = Record(identity, self.gate, None)
+
 
 async def read(session: Session) -> Record:
     """As it was committed last: nothing may be decided by it that a COMMIT under way could change."""
@@ -166,6 +175,10 @@ _UPDATE = Statement(
     .where(_gate.c.id == 1)
     .values({name: sa.bindparam(name, type_=_gate.c[name].type) for name in _WRITTEN})
 )
+_RENAME = Statement(
+    sa.update(_gate).where(_gate.c.id == 1).values(identity=sa.bindparam("identity", type_=_gate.c.identity.type))
+)
+_NOBODY = Statement(sa.delete(_servers))
 _SERVERS = Statement(
     sa.select(*(_servers.c[name] for name in ("id", "name", "state", "ready_for", "problem"))).order_by(_servers.c.name)
 )

@@ -194,6 +194,15 @@ def complete(active: Gate) -> Gate:
     return Gate(Phase.IDLE, active.turn)
 
 
+def forsake(left: Gate) -> Gate:
+    """A database that was left, before it is emptied to be used for something else. Its turn is raised, so that nobody
+    who still means to return to it does.
+    """
+    if left.phase is not Phase.MOVED:
+        raise Refused(f"The service has not left this database: it is {left.phase}.")
+    return msgspec.structs.replace(left, turn=left.turn + 1)
+
+
 def may_remove(marked_at: float, now: float) -> bool:
     """Whether the leases of servers that were marked as evicted at `marked_at` have certainly run out."""
     return now >= leases_over_at(marked_at)

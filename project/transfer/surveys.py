@@ -1,6 +1,5 @@
 """Looking at two databases without touching either: what a switch would do, and whether they hold the same."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,14 +8,16 @@ import sqlalchemy as sa
 
 from project import registry
 from project.database import migrations
+from project.database.errors import Outdated
 from project.database.sessions import Session
 from project.database.statements import Statement
 from project.settings import Settings
 from project.transfer.charge import Failed, Watcher
 from project.transfer.plan import Plan, make_plan
+from project.transfer.protocol import Phase
 from project.transfer.report import End, Findings, Report
 from project.transfer.sides import Side, Sides
-from project.transfer.verify import Unordered, compare, sums
+from project.transfer.verify import Unordered, both, compare, sums
 
 
 async def plan(settings: Settings, alias: str, watcher: Watcher) -> Report:
@@ -50,7 +51,8 @@ async def look_ahead(source: Side, target: Side, tables: Sequence[sa.Table], wat
         if target.is_there:
             there = await stack.enter_async_context(target.link())
             await migrations.current(target.database)  # which refuses one that a newer version of the service made
-            await _require_empty(target, tables)
+            if not await _is_left_over(source, target):
+                await _require_empty(target, tables)
         for side in (source, target):
             await _warn(side, watcher)
         total = sum([await _count(source, table) for table in tables])
@@ -75,7 +77,7 @@ async def verify(settings: Settings, alias: str, watcher: Watcher) -> Report:
                 side.dialect.contents.read_anything(sessions[-1])
             here, there = sessions
             total = sum([await _count(source, table) for table in tables])
-            found, others = await asyncio.gather(
+            found, others = await both(
                 sums(here, tables, lambda done: watcher.tell("Adding up", done, total)), sums(there, tables)
             )
             differing = [table for table, one, other in zip(tables, found, others, strict=True) if one != other]
@@ -113,6 +115,15 @@ async def _sides(settings: Settings, alias: str) -> AsyncIterator[tuple[Side, Si
         yield source, target
     finally:
         await sides.close()
+
+
+async def _is_left_over(source: Side, target: Side) -> bool:
+    """Whether its rows are those of a switch from the same source, which was aborted while the target was away."""
+    try:
+        gate = (await target.look()).gate
+    except Outdated:
+        return False
+    return gate.phase is Phase.FILLING and gate.other == source.identity
 
 
 async def _require_empty(target: Side, tables: Sequence[sa.Table]) -> None:

@@ -2,10 +2,10 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from functools import partial
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -14,6 +14,8 @@ from project.database.sessions import Session
 from project.database.statements import Row
 from project.transfer.canonical import Canonical, Key, key_of, key_text
 from project.transfer.report import Finding, Findings, TableSum
+
+T = TypeVar("T")
 
 DIGEST_BYTES = 16
 LONGEST_VALUE = 60
@@ -72,6 +74,17 @@ async def compare(
     return findings
 
 
+async def both(one: Coroutine[Any, Any, T], other: Coroutine[Any, Any, T]) -> tuple[T, T]:
+    """What both come to, at the same time. Neither goes on when the other has failed."""
+    tasks = asyncio.create_task(one), asyncio.create_task(other)
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
 class _Side:
     """A table's rows that were read but not compared yet, in order of their keys."""
 
@@ -97,7 +110,7 @@ class _Side:
 
 
 async def _filled(left: _Side, right: _Side) -> bool:
-    await asyncio.gather(left.fill(), right.fill())
+    await both(left.fill(), right.fill())
     return bool(left.rows or right.rows)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from project.database import parse_url
 from project.database.errors import DatabaseError, Gone
-from project.settings import ALIAS_PREFIX, Settings, SettingsError, load
+from project.settings import Settings, SettingsError, load, variable_of
 from project.transfer.gates import Record
 from project.transfer.leases import Leased
 
@@ -41,24 +41,20 @@ async def locate(settings: Settings, record: Record) -> Leased:
     raise _lost(alias, silent, others)
 
 
-def variable(alias: str) -> str:
-    return "DATABASE_URL" if alias == "default" else f"{ALIAS_PREFIX}{alias.upper()}"
-
-
 def _lost(alias: str | None, silent: Mapping[str, DatabaseError | SettingsError], others: set[str]) -> Gone:
     """What to tell: one that is `silent` may be the one, `others` are not."""
     if alias is not None and alias in silent:
-        return Gone(f"{variable(alias)} leads to no database that answers: {silent[alias]}")
+        return Gone(f"{variable_of(alias)} leads to no database that answers: {silent[alias]}")
     if alias is None or alias == "default":
         reason = "No DATABASE_URL here leads to the database that the service uses: set one to its URL."
     elif alias in others:
-        reason = f"{variable(alias)} leads to another database than the one that the service uses: correct it."
+        reason = f"{variable_of(alias)} leads to another database than the one that the service uses: correct it."
     else:
         reason = (
-            f"The service is led to the database {alias}, which is not named here: set {variable(alias)} to its URL."
+            f"The service is led to the database {alias}, which is not named here: set {variable_of(alias)} to its URL."
         )
     if silent:
-        return Gone(f"{reason} Or is it one that does not answer? These do not: {', '.join(map(variable, silent))}.")
+        return Gone(f"{reason} Or is it one that does not answer? These do not: {', '.join(map(variable_of, silent))}.")
     return Unnamed(reason)
 
 

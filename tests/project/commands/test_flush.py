@@ -81,3 +81,35 @@ class TestFlush:
         result = manage("flush", "--noinput")
         assert result.exit_code == 1
         assert "`python manage.py migrate` first" in result.stderr
+
+
+class TestFlushOfADatabaseThatWasLeft:
+    """It takes writes again, has no rows, and leads nobody anywhere."""
+
+    def test_waits_until_nobody_may_return_or_come_by_it(
+        self, manage_everywhere: Manage, database_url: str, tmp_path: Path
+    ) -> None:
+        new = f"sqlite:///{tmp_path}/new.sqlite3"
+        manage_everywhere("migrate")
+        created(manage_everywhere)
+        assert manage_everywhere("switchdb", "new", DATABASE_URL_NEW=new).exit_code == 0
+        refusal = manage_everywhere("flush", "--noinput", "--database", "default", DATABASE_URL_NEW=new)
+        assert refusal.exit_code == 1
+        assert "DATABASE_URL still leads here" in refusal.stderr
+        after = {"DATABASE_URL": new, "DATABASE_URL_OLD": database_url}
+        refusal = manage_everywhere("flush", "--noinput", "--database", "old", **after)
+        assert refusal.exit_code == 1
+        assert "`switchdb --complete`" in refusal.stderr
+        assert manage_everywhere("switchdb", "--complete", **after).exit_code == 0
+        done = manage_everywhere("flush", "--database", "old", input="y\n", **after)
+        assert done.exit_code == 0, done.stderr
+        assert "Deleted 3 of students\n" in done.stdout
+        assert count(manage_everywhere) == 0
+        created(manage_everywhere)
+        assert count(manage_everywhere) == 3
+        assert manage_everywhere("check").stdout == "Nothing found.\n"
+        assert manage_everywhere("flush", "--noinput", "--database", "old", **after).exit_code == 1
+        assert manage_everywhere("flush", "--noinput", "--database", "older", **after).exit_code == 2
+        assert manage_everywhere("switchdb", "old", **after).exit_code == 1, "it is not empty"
+        assert manage_everywhere("flush", "--noinput").exit_code == 0
+        assert manage_everywhere("switchdb", "old", **after).exit_code == 0

@@ -7,7 +7,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import httpx
 import psutil
@@ -15,17 +14,15 @@ import pytest
 
 from project.database import links, parse_url
 from project.database.places import Place
-from project.settings import Settings, load
-from project.transfer import gates
-from project.transfer.gates import Record, Server
-from project.transfer.operations import Operations
+from project.settings import load
+from project.transfer.charge import Failed
 from project.transfer.protocol import Phase, Step
 from tests.clients import Client, serving
 from tests.lines import line_to
 from tests.load import Load, exported
 from tests.problems import refused
 from tests.processes import Service, running, started, until
-from tests.servers import in_a_loop
+from tests.switches import Pair, gate, phase
 
 TARGETS = {"sqlite": "postgresql", "postgresql": "mariadb", "mariadb": "sqlite", "mysql": "sqlite"}
 """What each engine is left for here, so that each is arrived at as well."""
@@ -36,56 +33,9 @@ LOCK_UP = {
 STUDENT = {"name": "Ananya", "department": "CSE", "cgpa": 8.9}
 
 
-class Pair(NamedTuple):
-    """The URLs of a database, and of the one that its service is going to move to."""
-
-    old: str
-    new: str
-
-    @property
-    def named(self) -> dict[str, str]:
-        """The settings in which the new one is called `new`."""
-        return {"DATABASE_URL": self.old, "DATABASE_URL_NEW": self.new, "LOG_LEVEL": "ERROR"}
-
-    @property
-    def settings(self) -> Settings:
-        return load(self.named)
-
-
-class Died(BaseException):
-    """A coordinator did, for all that the databases can tell."""
-
-
-class Watcher:
-    """Lets the coordinator die before it takes a step."""
-
-    def __init__(self, last: Step | None = None, before: Callable[[Step], None] = lambda step: None) -> None:
-        self._last = last
-        self._before = before
-
-    def step(self, step: Step) -> None:
-        self._before(step)
-        if step is self._last:
-            raise Died
-
-    def tell(self, what: str, done: int, total: int | None) -> None: ...
-    def say(self, sentence: str) -> None: ...
-
-
 @pytest.fixture
 def pair(engine: str, new_database: Callable[[str], str]) -> Pair:
     return Pair(new_database(engine), new_database(TARGETS[engine]))
-
-
-@pytest.fixture
-def move(pair: Pair) -> Callable[..., None]:
-    """Moves the service, or lets it die on the way."""
-
-    def run(last: Step | None = None, before: Callable[[Step], None] = lambda step: None) -> None:
-        with contextlib.suppress(Died):
-            asyncio.run(Operations(pair.settings, Watcher(last, before)).switch("new"))
-
-    return run
 
 
 def created(client: Client | httpx.Client, name: str) -> str:
@@ -100,30 +50,6 @@ def names(client: Client | httpx.Client) -> list[str]:
     response = client.get("/students", params={"limit": "100"})
     assert response.status_code == 200, response.text
     return [student["name"] for student in response.json()["items"]]
-
-
-def gate(url: str) -> tuple[Record, list[Server]]:
-    """What a database says of itself, and the servers that may be reading it."""
-
-    async def look() -> tuple[Record, list[Server]]:
-        place = Place(parse_url(url), load({}))
-        try:
-            async with links.link(place.dialect, place.backend) as link, link.alone() as session:
-                record = await gates.read(session)
-                return record, await gates.servers(session, record.gate.switch)
-        finally:
-            await place.backend.close()
-
-    return in_a_loop(look)
-
-
-def migrated(pair: Pair) -> None:
-    with serving(pair.settings):
-        pass
-
-
-def phase(url: str) -> Phase:
-    return gate(url)[0].gate.phase
 
 
 @contextlib.contextmanager
@@ -199,10 +125,10 @@ class TestServer:
         with serving(pair.settings) as client:
             with Hammer(client) as hammer:
                 hammer.wait_for(5)
-                asyncio.run(Operations(pair.settings, Watcher()).switch("new"))
+                pair.move()
                 hammer.wait_for(5)
                 assert phase(pair.new) is Phase.RETAINING
-                asyncio.run(Operations(pair.settings, Watcher()).back())
+                pair.back()
                 hammer.wait_for(5)
                 assert phase(pair.old) is Phase.RETAINING
             assert set(hammer.answers) == {("write", 201), ("read", 200)}
@@ -210,12 +136,10 @@ class TestServer:
         assert gate(pair.old)[1] == []
         assert gate(pair.new)[1] == []
 
-    def test_that_is_started_with_the_old_url_serves_from_the_new_database(
-        self, pair: Pair, move: Callable[..., None]
-    ) -> None:
+    def test_that_is_started_with_the_old_url_serves_from_the_new_database(self, pair: Pair) -> None:
         with serving(pair.settings) as client:
             created(client, "before")
-        move()
+        pair.move()
         with serving(pair.settings) as client:
             assert names(client) == ["before"]
             assert client.get("/health/ready").status_code == 200
@@ -225,53 +149,51 @@ class TestServer:
         with serving(load({"DATABASE_URL": pair.new, "LOG_LEVEL": "ERROR"})) as client:
             assert names(client) == ["before", "after"]
 
-    def test_that_has_no_way_to_the_new_database_does_not_start(self, pair: Pair, move: Callable[..., None]) -> None:
-        migrated(pair)
-        move()
+    def test_that_has_no_way_to_the_new_database_does_not_start(self, pair: Pair) -> None:
+        pair.migrate()
+        pair.move()
         with started(pair.old, "--port=0") as service:
             assert service.process.wait() == 1
             assert service.log.startswith("Error: ")
             assert service.log.endswith("database new, which is not named here: set DATABASE_URL_NEW to its URL.\n")
             assert service.log.count("\n") == 1
 
-    def test_that_has_no_way_to_the_target_stops_the_switch(self, pair: Pair, move: Callable[..., None]) -> None:
+    def test_that_has_no_way_to_the_target_stops_the_switch(self, pair: Pair) -> None:
         with serving(load({"DATABASE_URL": pair.old, "LOG_LEVEL": "ERROR"})) as client:
-            with pytest.raises(Exception, match=f"{os.getpid()} cannot follow to new: .*DATABASE_URL_NEW"):
-                move()
+            with pytest.raises(Failed, match=f"{os.getpid()} cannot follow to new: .*DATABASE_URL_NEW"):
+                pair.move()
             created(client, "meanwhile")
-            asyncio.run(Operations(pair.settings, Watcher()).abort())
+            pair.abort()
             created(client, "afterwards")
             assert phase(pair.old) is Phase.IDLE
         assert phase(pair.new) is Phase.IDLE
 
-    def test_opens_the_target_where_nobody_else_does(self, pair: Pair, move: Callable[..., None]) -> None:
+    def test_opens_the_target_where_nobody_else_does(self, pair: Pair) -> None:
         with serving(pair.settings) as client:
             with Hammer(client) as hammer:
                 hammer.wait_for(5)
-                move(last=Step.OPEN)
+                pair.move(last=Step.OPEN)
                 hammer.wait_for(5)
             assert set(hammer.answers) == {("write", 201), ("read", 200)}
             assert phase(pair.new) is Phase.RETAINING
 
-    def test_lets_a_switch_that_was_given_up_go(self, pair: Pair, move: Callable[..., None]) -> None:
+    def test_lets_a_switch_that_was_given_up_go(self, pair: Pair) -> None:
         with serving(pair.settings) as client:
             created(client, "before")
-            move(last=Step.FENCE)
+            pair.move(last=Step.FENCE)
             assert phase(pair.old) is Phase.PREPARING
             created(client, "meanwhile")
-            asyncio.run(Operations(pair.settings, Watcher()).abort())
+            pair.abort()
             created(client, "afterwards")
             assert names(client) == ["before", "meanwhile", "afterwards"]
-            move()
+            pair.move()
             assert names(client) == ["before", "meanwhile", "afterwards"]
             assert phase(pair.new) is Phase.RETAINING
 
 
 class TestServerProcess:
-    def test_that_was_paused_does_not_answer_from_a_database_that_was_left(
-        self, pair: Pair, move: Callable[..., None]
-    ) -> None:
-        migrated(pair)
+    def test_that_was_paused_does_not_answer_from_a_database_that_was_left(self, pair: Pair) -> None:
+        pair.migrate()
         with running(pair.old, DATABASE_URL_NEW=pair.new) as service, contextlib.ExitStack() as stack:
             clients = [stack.enter_context(service.client()) for _ in range(16)]
             created(clients[0], "before")
@@ -281,7 +203,7 @@ class TestServerProcess:
             stack.callback(process.resume)
             thread = stack.enter_context(ThreadPoolExecutor(len(clients)))
             answers = [thread.submit(names, client) for client in clients]
-            move()
+            pair.move()
             with serving(pair.settings) as other:
                 created(other, "after")
             process.resume()
@@ -290,7 +212,7 @@ class TestServerProcess:
 
     @pytest.mark.engines("postgresql", "mariadb")
     def test_that_cannot_see_the_gate_refuses_what_it_could_read(self, pair: Pair) -> None:
-        migrated(pair)
+        pair.migrate()
         with serving(pair.settings) as client:
             created(client, "before")
             with locked_up(pair.old):
@@ -300,7 +222,7 @@ class TestServerProcess:
 
     @pytest.mark.engines("postgresql", "mariadb")
     def test_that_is_cut_off_refuses_and_finds_its_way_later(self, pair: Pair) -> None:
-        migrated(pair)
+        pair.migrate()
 
         async def scenario(stack: contextlib.ExitStack) -> None:
             async with line_to(pair.old) as (line, url):
@@ -311,7 +233,7 @@ class TestServerProcess:
                 line.breaks_at = lambda sent: "before"
                 await asyncio.to_thread(until, lambda: client.get("/students").status_code != 200, "a refusal")
                 refused(await asyncio.to_thread(client.get, "/students"), 503, "unavailable")
-                await Operations(pair.settings, Watcher()).switch("new")
+                await pair.operations().switch("new")
                 with serving(pair.settings) as other:
                     created(other, "after")
                 for response in (
@@ -330,8 +252,8 @@ class TestServerProcess:
             asyncio.run(scenario(stack))
 
     @pytest.mark.engines("sqlite")
-    def test_that_is_killed_keeps_nobody_from_moving(self, pair: Pair, move: Callable[..., None]) -> None:
-        assert_moves_without(Step.PREPARE, pair, move)
+    def test_that_is_killed_keeps_nobody_from_moving(self, pair: Pair) -> None:
+        assert_moves_without(Step.PREPARE, pair)
 
     @pytest.mark.big
     @pytest.mark.parametrize(
@@ -339,15 +261,13 @@ class TestServerProcess:
         [Step.CLAIM, Step.COPY, Step.APPLY, Step.PREPARE, Step.FENCE, Step.COMMIT_SOURCE, Step.OPEN],
         ids=lambda step: step.name,
     )
-    def test_that_is_killed_at_any_time_keeps_nobody_from_moving(
-        self, pair: Pair, move: Callable[..., None], step: Step
-    ) -> None:
-        assert_moves_without(step, pair, move, "--workers=2")
+    def test_that_is_killed_at_any_time_keeps_nobody_from_moving(self, pair: Pair, step: Step) -> None:
+        assert_moves_without(step, pair, "--workers=2")
 
 
-def assert_moves_without(step: Step, pair: Pair, move: Callable[..., None], *options: str) -> None:
+def assert_moves_without(step: Step, pair: Pair, *options: str) -> None:
     """Killed before that step, the server keeps the service from nothing, and no write that it answered is lost."""
-    migrated(pair)
+    pair.migrate()
     with running(pair.old, *options, DATABASE_URL_NEW=pair.new) as service, Load([service.url], 4) as load:
         load.wait_for(50)
 
@@ -355,7 +275,7 @@ def assert_moves_without(step: Step, pair: Pair, move: Callable[..., None], *opt
             if next_step is step and service.process.poll() is None:
                 service.kill_group()
 
-        move(before=kill)
+        pair.move(before=kill)
         assert service.process.poll() is not None
         with running(pair.old, *options, DATABASE_URL_NEW=pair.new) as another:
             load.urls = [another.url]

@@ -2,18 +2,14 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from project.database import links, parse_url
-from project.database.places import Place
-from project.database.types import Text
-from project.settings import load
 from project.transfer.plan import Plan, make_plan
 from tests import units
 from tests.commands import manage, managed, report
@@ -245,19 +241,6 @@ class TestKeys:
 class TestOtherTables:
     """What the tables of another app may hold."""
 
-    metadata = sa.MetaData()
-    page = sa.Table(
-        "page",
-        metadata,
-        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
-        sa.Column("title", Text(1000), index=True),
-        sa.Column("is_public", sa.Boolean(), nullable=False),
-        sa.Column("price", sa.Numeric(6, 2)),
-        sa.Column("day", sa.Date()),
-        sa.Column("kind", sa.Enum("draft", "final", native_enum=False)),
-        sa.Column("reference", sa.Uuid()),
-    )
-
     def test_orphans_are_named(self, engine: str, new_database: NewDatabase, plant: Plant) -> None:
         source = new_database(engine)
         book = "INSERT INTO book (id, shelf_id, title, price) VALUES"
@@ -285,7 +268,7 @@ class TestOtherTables:
 
         async def scenario() -> Plan:
             async with units.opened(source) as database, database.connect() as connection:
-                await connection.run_sync(self.metadata.create_all)
+                await connection.run_sync(units.various.create_all)
             row = "1, 'draft', '2026-01-31', 12.34, '0123456789abcdef0123456789abcdef'"
             dear = "'dear'"
             insert = "INSERT INTO page (id, is_public, kind, day, price, reference) VALUES"
@@ -303,7 +286,7 @@ class TestOtherTables:
                     "UPDATE page SET title = replace(printf('%.*c', 1000, 'x'), 'x', '👩') WHERE id = 2",
                 ],
             )
-            return await self.plan(source, target, self.metadata)
+            return await self.plan(source, target, units.various)
 
         kept = asyncio.run(scenario()).findings.kept
         assert {(each.key, each.column, each.reason) for each in kept} == {
@@ -318,7 +301,7 @@ class TestOtherTables:
 
     @staticmethod
     async def plan(source: str, target: str, metadata: sa.MetaData) -> Plan:
-        async with _link(source) as here, _link(target) as there:
+        async with units.linked(source) as here, units.linked(target) as there:
             return await make_plan(here, there.dialect, there, metadata.sorted_tables)
 
 
@@ -422,13 +405,3 @@ class TestTarget:
         assert done.returncode == 1
         assert "s3cret" not in done.stdout + done.stderr
         assert "refuses the user or the password" in done.stderr
-
-
-@asynccontextmanager
-async def _link(url: str) -> AsyncIterator[links.Link]:
-    place = Place(parse_url(url), load({"DATABASE_URL": url}))
-    try:
-        async with links.link(place.dialect, place.backend) as link:
-            yield link
-    finally:
-        await place.backend.close()

@@ -6,12 +6,16 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from project.transfer.report import TableSum
+from project.transfer.verify import sums
 from tests import units
 from tests.commands import manage, managed, report
 from tests.filling import NOW, filled, students
@@ -135,6 +139,36 @@ class TestVerify:
             result = manage(source, "switchdb", "there", "--verify", DATABASE_URL_THERE=new_database(engine))
             assert result.exit_code == 1
             assert "The database there is not migrated: there is nothing to compare." in result.output
+
+
+class TestSums:
+    def test_are_equal_for_columns_of_every_type(self, engine: str, new_database: NewDatabase) -> None:
+        rows: list[dict[str, Any]] = [
+            {
+                "id": 1, "title": "e\u0301 👩‍🎓 ", "is_public": True, "price": Decimal("12.50"),
+                "day": dt.date(2026, 1, 31), "kind": "final", "reference": uuid.UUID(int=7),
+                "tags": {"b": [1], "a": None},
+            },
+            {
+                "id": 2, "title": None, "is_public": False, "price": None,
+                "day": None, "kind": None, "reference": None, "tags": ["ä", 0.1, True],
+            },
+            {
+                "id": 3, "title": "", "is_public": False, "price": Decimal("-0.00"),
+                "day": dt.date(1, 1, 1), "kind": "draft", "reference": uuid.UUID(int=2**128 - 1), "tags": {},
+            },
+        ]  # fmt: skip
+
+        async def summed(url: str) -> list[TableSum]:
+            async with units.opened(url) as database, database.connect() as connection:
+                await connection.run_sync(units.various.create_all)
+                await connection.execute(sa.insert(units.page), rows)
+            async with units.linked(url) as link, link.snapshot() as session:
+                return await sums(session, [units.page])
+
+        one, other = [asyncio.run(summed(new_database(name))) for name in (engine, OTHER[engine])]
+        assert one == other
+        assert one[0].rows == len(rows)
 
 
 @pytest.mark.big

@@ -373,6 +373,8 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
             return errors.Gone("There is no database of the name that the URL gives: create it.")
         case "53300":
             return errors.Gone("The database has no connection left.")
+        case "55000":
+            return errors.Gone("The database takes no connections at the moment.")
         case "23505" | "23P01":
             return errors.Conflict("A record with the same key exists.")
         case "23503" | "23001":

@@ -1,6 +1,7 @@
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import make_url
@@ -117,3 +118,27 @@ class TestShell:
             "registrar",
         ]
         assert environment == {"MYSQL_PWD": "s@cret"}
+
+
+class TestSnapshot:
+    LARGE = "SELECT REPEAT('x', 1000000) FROM seq_1_to_300"
+    MOST = 20 * 2**20
+
+    def test_takes_no_rows_that_nobody_has_asked_for(self, database_url: str) -> None:
+        async def scenario() -> int:
+            async with opened(database_url) as database:
+
+                async def work(desk: Desk) -> int:
+                    chunks = desk.session.held.chunks(self.LARGE, (), 1)
+                    first = await anext(chunks)
+                    before = psutil.Process().memory_info().rss
+                    for _ in range(1000):  # in which much more would have come
+                        await database.read(Desk, lambda other: other.look(sa.text("SELECT 1")))
+                    grown = psutil.Process().memory_info().rss - before
+                    count = len(first) + sum([len(rows) async for rows in chunks])
+                    assert count == 300
+                    return grown
+
+                return await database.snapshot(Desk, work)
+
+        assert in_a_loop(scenario) < self.MOST
