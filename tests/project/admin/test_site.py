@@ -447,6 +447,36 @@ class TestLists:
         assert "3" in text(viewer.get("/admin/students", **headers).text)
         assert "1" in text(viewer.get("/admin/students?q=b", **headers).text)
 
+    def test_pass_over_what_no_link_of_theirs_asks(self, client: Client, admin: Person) -> None:
+        create(client)
+        for path in (
+            "students?after=zzz",
+            "students?after=WyJ4Il0&sort=cgpa",
+            "students?after=WyJ4Il0&sort=-updated_at",
+            "students?page=99999999999&size=x&cols=zz",
+            "students?sort=name_folded",
+            "students?cgpa=a,b",
+            "students?cgpa=1e999,",
+            "students?updated_at=2026-13-01,x",
+            "students?updated_at=0001-01-01,9999-12-31",
+            "students?q=%00",
+            "students?q=%F0%9F%8E%93%ED%A0%80",
+            "students?department=%00",
+            "students/9223372036854775808",
+            "students/-1",
+            "students/1,2",
+            "students/%00",
+            "users?sort=password",
+            "users?role=king&is_active=maybe",
+            "users?q=%00",
+            "-/activity?since=x&until=0001-01-01&older=2026_1&record=%00",
+            "-/activity?user=%00",
+            "-/search?q=%00%00",
+            "students/export?department=%00&q=%00",
+        ):
+            response = admin.get(f"/admin/{path}")
+            assert response.status_code in (200, 404, 422), f"{path}: {response.status_code} {text(response.text)}"
+
     def test_show_text_as_text(self, client: Client, viewer: Person) -> None:
         student = create(client, name="<script>alert(1)</script>")
         for page in ("/admin/students", f"/admin/students/{student['id']}", "/admin/"):
