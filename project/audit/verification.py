@@ -176,7 +176,7 @@ def _wrong(keys: Mapping[str, Signer], signature: str, signed: Row) -> str:
     signer = keys.get(signature[:NAME_LENGTH])
     if signer is None:
         return FOREIGN
-    return "" if signer.has_signed(signature, content(tuple(signed))) else CHANGED
+    return "" if signer.has_signed(signature, content(signed)) else CHANGED
 
 
 _entries: Any = AuditEntry.__table__
