@@ -598,6 +598,30 @@ class TestUsers:
             assert "argon2" not in admin.get(f"/admin/{page}").text, page
 
 
+class TestTokens:
+    def test_are_seen_and_revoked_by_admins(self, client: Client, admin: Person, viewer: Person) -> None:
+        answer = client.post("/auth/token", json={"username": "viewer", "password": PASSWORD, "name": "nightly"}).json()
+        bearer = {"Authorization": f"Bearer {answer['access_token']}"}
+        assert client.get("/auth/me", headers=bearer).json()["username"] == "viewer"
+        page = text(admin.get("/admin/tokens").text)
+        assert re.search(r"nightly\s+viewer\s+Token\s+viewer", page)
+        assert re.search(r"Admin site\s+viewer\s+Session\s+admin", page)
+        assert admin.post(f"/admin/tokens/{answer['id']}/delete").status_code == 303
+        assert client.get("/auth/me", headers=bearer).status_code == 401
+        sessions = [key for key in keys(admin.get("/admin/tokens").text) if key != answer["id"]]
+        admin.run("tokens", "delete_selected", sessions[0])
+        assert viewer.get("/admin/").status_code == 303
+        assert admin.get("/admin/").status_code == 200
+
+    def test_are_made_and_changed_by_nobody_here(self, client: Client, admin: Person) -> None:
+        [session] = keys(admin.get("/admin/tokens").text)
+        for path in ("new", "import", "export", f"{session}/edit"):
+            assert admin.get(f"/admin/tokens/{path}").status_code == 403, path
+        assert admin.post(f"/admin/tokens/{session}/edit", {"role": "admin"}).status_code == 403
+        for path in ("", f"/{session}"):
+            assert not re.search(r"[0-9a-f]{64}", text(admin.get(f"/admin/tokens{path}").text))
+
+
 class TestHistory:
     def test_tells_what_became_of_a_record_and_by_whom(self, client: Client, admin: Person) -> None:
         student = create(client)
