@@ -1,6 +1,7 @@
 """What stands between an installation and serving well: each finding is one line that says what to do."""
 
 import asyncio
+import ipaddress
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from project import registry
 from project.database import Database, dialects, migrations, parse_url
 from project.database.errors import DatabaseError
-from project.settings import BASE_DIR, DEVELOPMENT_KEY, Settings, SettingsError, variable_of
+from project.settings import BASE_DIR, DEVELOPMENT_KEY, UNIX, Settings, SettingsError, variable_of
 from project.transfer import way_back
 from project.transfer.protocol import Phase
 from project.transfer.visiting import Visitor
@@ -17,6 +18,8 @@ SHORTEST_KEY = 32
 """Characters of a SECRET_KEY that nobody guesses, if they are random."""
 FEWEST_CHARACTERS = 10
 """Different characters that a random key of that length has all but certainly."""
+NARROWEST = 8
+"""Bits of a network of one's own: 10.0.0.0/8 is the widest that there is for private use."""
 PATIENCE = 10
 """Seconds that the database has for its answers."""
 
@@ -104,6 +107,17 @@ def _of_security(settings: Settings) -> Iterator[str]:
         yield "ALLOWED_HOSTS is not set: name the hosts that clients use, separated by commas."
     elif "*" in settings.allowed_hosts:
         yield "ALLOWED_HOSTS has *, which lets a request name any host: name the hosts that clients use."
+    if "*" in settings.cors_origins:
+        yield "CORS_ORIGINS has *, which lets the pages of every site call the API: name the origins of your own."
+    for origin in settings.cors_origins:
+        if origin.startswith("http://"):
+            yield f"CORS_ORIGINS has {origin}, whose pages anybody on the way can change: serve them over https."
+    for proxies in settings.trusted_proxies:
+        if proxies != UNIX and ipaddress.ip_network(proxies).prefixlen < NARROWEST:
+            yield (
+                f"TRUSTED_PROXIES has {proxies}, so that nearly everybody may say where they come from: name the "
+                "addresses of your proxies."
+            )
 
 
 def _of_files(settings: Settings) -> Iterator[str]:

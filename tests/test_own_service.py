@@ -53,5 +53,7 @@ class TestWithoutStudents:
             created = httpx.post(f"{service.url}/courses", json={"name": "Algebra"})
             assert created.status_code == 201
             assert httpx.get(f"{service.url}{created.headers['location']}").json() == created.json()
+            [entry] = httpx.get(f"{service.url}/audit?record=courses.course").json()["items"]
+            assert (entry["action"], entry["key"]) == ("create", str(created.json()["id"]))
         done = tree.manage("test", "tests/apps", "-q", "-k", "sqlite")
         assert done.returncode == 0, done.stdout

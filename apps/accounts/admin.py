@@ -1,11 +1,16 @@
-"""Users at the admin site."""
+"""Users and what they are signed in with, at the admin site."""
+
+from collections.abc import Sequence
 
 from apps.accounts import schemas
-from apps.accounts.models import User
-from apps.accounts.services import UserService
+from apps.accounts.models import Token, User
+from apps.accounts.services import TokenService, UserService
 from project.admin import (
     BooleanFilter,
     ChoiceFilter,
+    ComputedField,
+    Descending,
+    EnumField,
     Field,
     PasswordField,
     RecordSession,
@@ -13,6 +18,7 @@ from project.admin import (
     RefusedError,
     SaveContext,
     Selection,
+    SessionAdapter,
     action,
     sentence,
 )
@@ -66,3 +72,38 @@ class UserView(RecordView[User]):
         for user in users:
             user.is_active = False
         return f"{len(users):,} closed."
+
+
+async def owners(session: SessionAdapter, tokens: Sequence[Token]) -> dict[int, str]:
+    """The username of each token's user, by the token's id."""
+    assert isinstance(session, RecordSession)
+    ids = {token.user_id for token in tokens}
+    names = await session.ask(UserService, lambda users: users.repository.names(ids))
+    return {token.id: names.get(token.user_id, "") for token in tokens}
+
+
+class TokenView(RecordView[Token]):
+    """Deleted here, a token is revoked and a session ended."""
+
+    service = TokenService
+    reads = "admin"
+    writes = "admin"
+
+    name = "tokens"
+    label = "Token or session"
+    label_plural = "Tokens and sessions"
+    group = "Accounts"
+    record_title = "{name} #{id}"
+    fields = (
+        Token.name,
+        ComputedField("user", load=owners),
+        EnumField(Token.kind, choices=[("api", "Token"), ("session", "Session")]),
+        Field(Token.role, label="At most"),
+        Field(Token.created_at, label="Created"),
+        Field(Token.expires_at, label="Expires"),
+        Field(Token.last_used_at, label="Last used", empty_text="Never"),
+    )
+    fields_default_sort = (Descending(Token.id),)
+    sortable_fields = ()
+    list_filters = (ChoiceFilter("kind", choices=[("api", "Tokens"), ("session", "Sessions")]),)
+    can_export = False

@@ -1,6 +1,7 @@
 """How users and tokens are found."""
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -22,6 +23,11 @@ class UserRepository(Repository[User]):
     async def named(self, username: str) -> User | None:
         rows = await self.session.rows(_SELECT_NAMED, of_username=username.lower())
         return self._instance(rows[0]) if rows else None
+
+    async def names(self, ids: Collection[int]) -> dict[int, str]:
+        """The usernames of these users, by id."""
+        select = sa.select(_users.c.id, _users.c.username).where(_users.c.id.in_(ids))
+        return {row[0]: row[1] for row in await self.session.rows(Statement(select))}
 
     async def lock_admins(self) -> list[int]:
         """The ids of those admins who may sign in. They stay what they are until the unit of work ends."""

@@ -2,7 +2,8 @@
 
 from adminsite import Descending, Field, Permission, RefusedError, SaveContext, Widget
 from adminsite.actions import Input, Selection, action
-from adminsite.fields import BooleanField, EnumField, PasswordField
+from adminsite.database import SessionAdapter
+from adminsite.fields import BooleanField, ComputedField, EnumField, PasswordField
 from adminsite.filters import BooleanFilter, ChoiceFilter
 
 from project.admin.cards import ActiveDatabase, Bars, Changes, Chart, RecentRecords, Remembered
@@ -20,6 +21,7 @@ __all__ = [
     "Changes",
     "Chart",
     "ChoiceFilter",
+    "ComputedField",
     "Descending",
     "EnumField",
     "Field",
@@ -35,6 +37,7 @@ __all__ = [
     "Remembered",
     "SaveContext",
     "Selection",
+    "SessionAdapter",
     "Site",
     "Widget",
     "action",

@@ -115,7 +115,7 @@ class ActiveDatabase(Widget):
 
 
 class Changes(Widget):
-    """What was changed last, by whom."""
+    """What was changed last of what may be changed here, and by whom."""
 
     title = "Latest changes"
     width = 2
@@ -125,5 +125,5 @@ class Changes(Widget):
         return may(request, AUDITS)
 
     async def load(self, admin: "Site", request: Request) -> Sequence[HistoryItem]:  # type: ignore[override]
-        query = AuditQuery(views=[view.name for view in admin.views])
+        query = AuditQuery(views=[view.name for view in admin.views if view.can_edit])
         return describe(admin, await admin.trail.find(query, limit=MOST_CHANGES), request)

@@ -16,7 +16,7 @@ from adminsite import database as library
 from advanced_alchemy.exceptions import NotFoundError
 from sqlalchemy.engine.result import IteratorResult, ScalarResult, SimpleResultMetaData
 from sqlalchemy.orm import Session as PlainSession
-from sqlalchemy.orm import class_mapper
+from sqlalchemy.orm import class_mapper, make_transient_to_detached
 from sqlalchemy.orm.attributes import instance_state, set_committed_value
 from sqlalchemy.sql import Executable
 
@@ -232,6 +232,7 @@ def _record(model: type[Record], names: Sequence[str], row: Row) -> Record:
     """An instance that remembers what was read when its attributes are set."""
     record: Record = class_mapper(model).class_manager.new_instance()
     record.__dict__.update(zip(names, row, strict=True))
+    make_transient_to_detached(record)
     return record
 
 

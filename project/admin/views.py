@@ -61,6 +61,10 @@ class VersionField(StringField):
     widget = "version"
 
 
+class Nothing(msgspec.Struct, forbid_unknown_fields=True):
+    """Of records that nobody creates, or changes, at the admin site."""
+
+
 class RecordView(ModelView[M], Generic[M]):
     """The records of a model: `class StudentView(RecordView[Student])`.
 
@@ -70,8 +74,8 @@ class RecordView(ModelView[M], Generic[M]):
     """
 
     service: ClassVar[type[Service[Any, Any, Any]]]
-    creates: ClassVar[type[msgspec.Struct]]
-    updates: ClassVar[type[msgspec.Struct]]
+    creates: ClassVar[type[msgspec.Struct]] = Nothing
+    updates: ClassVar[type[msgspec.Struct]] = Nothing
     reads: ClassVar[Role] = "viewer"
     """Who sees the records, and may export them."""
     writes: ClassVar[Role] = "editor"
@@ -92,6 +96,8 @@ class RecordView(ModelView[M], Generic[M]):
         self.fields.append(VersionField(VERSION))
         self.exclude_fields_from_create = [name for name in names if name not in self.creates.__struct_fields__]
         self.exclude_fields_from_edit = [name for name in names if name not in self.updates.__struct_fields__]
+        self.can_create = self.creates is not Nothing
+        self.can_edit = self.updates is not Nothing
         self.can_import = hasattr(self.service, "record")
         super().__init__(*options)
         # The view makes it by itself, and shares it with its parts.

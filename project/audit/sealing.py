@@ -92,7 +92,7 @@ async def _run(database: Database, ended: asyncio.Event) -> None:
             while await seal(database) == BATCH:
                 pass
             is_failing = False
-        except DatabaseError as error:
+        except Exception as error:  # whatever it is, entries wait, and the next look is another try
             if not is_failing:
                 structlog.get_logger("audit").warning("not sealed", reason=str(error))
             is_failing = True

@@ -101,6 +101,7 @@ class Verification:
                 walk.step(_Entry(place, sealed_at, seal, signature, signed))
             progress(walk.last.place, end.place if end else walk.last.place)
         walk.finish(end)
+        await self._find_copies(report)
         async for rows in self._session.chunks(_PENDING):
             report.pending += len(rows)
             for row in rows:
@@ -108,6 +109,16 @@ class Verification:
                     report.find(f"Of the entries that wait to be sealed, {row[0]} is {what}.")
         report.close_run()
         return report
+
+    async def _find_copies(self, report: Report) -> None:
+        """Their signatures hold, but a service signs nothing twice."""
+        moment, seen = "", dict[str, int]()
+        async for rows in self._session.chunks(_BY_TIME):
+            for created_at, place, signature in rows:
+                if created_at != moment:
+                    moment, seen = created_at, {}
+                if (first := seen.setdefault(signature, place)) != place:
+                    report.find(f"Entry {place} is a copy of entry {first}.")
 
 
 class _Entry(NamedTuple):
@@ -176,7 +187,7 @@ def _wrong(keys: Mapping[str, Signer], signature: str, signed: Row) -> str:
     signer = keys.get(signature[:NAME_LENGTH])
     if signer is None:
         return FOREIGN
-    return "" if signer.has_signed(signature, content(tuple(signed))) else CHANGED
+    return "" if signer.has_signed(signature, content(signed)) else CHANGED
 
 
 _entries: Any = AuditEntry.__table__
@@ -189,6 +200,12 @@ _ENTRIES = Statement(
         _entries.c.signature,
         *(_entries.c[name] for name in SIGNED),
     ).order_by(_entries.c.id),
+    times_as_text=True,
+)
+_BY_TIME = Statement(
+    sa.select(_entries.c.created_at, _entries.c.id, _entries.c.signature).order_by(
+        _entries.c.created_at, _entries.c.id
+    ),
     times_as_text=True,
 )
 _PENDING = Statement(

@@ -8,8 +8,7 @@ A table or column whose `info` says `unaudited` leaves no trace here, of one tha
 """
 
 import datetime as dt
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -35,6 +34,8 @@ MOST_KEYS = 1000
 """Characters of the keys of many records."""
 HIDDEN = "(secret)"
 CREATE, UPDATE, DELETE = "create", "update", "delete"
+
+MICROSECOND = dt.timedelta(microseconds=1)
 
 TRAIL = "trail"
 """The key of a session's `info` for its trail."""
@@ -84,19 +85,20 @@ PENDING = sa.Table(
 SIGNED = tuple(column.key for column in PENDING.columns if column.key not in ("id", "signature"))
 """The columns of an entry that its signature is of, in this order; the time as text."""
 
+_raw = sa.table(PENDING.name, *(sa.column(name) for name in (*SIGNED, "signature")))
+"""Without types but the time's: what an entry holds needs no looking at twice."""
 _INSERT = (
-    sa.insert(PENDING)
-    .values(
-        {column.key: sa.bindparam(column.key, type_=column.type) for column in PENDING.columns if column.key != "id"}
-    )
+    sa.insert(_raw)
+    .values({column.key: sa.bindparam(column.key) for column in _raw.columns})
+    .values(created_at=sa.bindparam("created_at", type_=PENDING.c.created_at.type))
     .inline()
 )
 INSERT = Statement(_INSERT)
 
 
-def content(values: Sequence[Any]) -> bytes:
+def content(values: Iterable[Any]) -> bytes:
     """What is signed of an entry: its values in the order of SIGNED, written in one way only."""
-    return msgspec.msgpack.encode(values)
+    return msgspec.msgpack.encode(tuple(values))
 
 
 class Note(NamedTuple):
@@ -112,13 +114,13 @@ class Trail:
     def __init__(self, signer: Signer) -> None:
         self.signer = signer
         self._notes: list[Note] = []
-        self._touched: Counter[tuple[str, str]] = Counter()
+        self._touched: dict[tuple[str, str], int] = {}
         """What statements did, by record and action, and was not described."""
         self._name = ""
 
     def touch(self, target: Target, count: int) -> None:
         """A statement changed so many rows of a table."""
-        self._touched[LABELS[target.table], target.action] += count
+        self._add(LABELS[target.table], target.action, count)
 
     def note(
         self, action: str, record: str, key: object = "", changes: Mapping[str, tuple[Any, Any]] | None = None
@@ -144,13 +146,17 @@ class Trail:
         self._note(DELETE, LABELS[table], key, {name: (value, None) for name, value in _shown(table, values)})
 
     def _note(self, action: str, record: str, key: object, changes: dict[str, tuple[Any, Any]]) -> None:
-        self._touched[record, action] -= 1
+        self._add(record, action, -1)
         self._notes.append(Note(action, record, str(key), Details(changes)))
+
+    def _add(self, record: str, action: str, count: int) -> None:
+        kind = record, action
+        self._touched[kind] = self._touched.get(kind, 0) + count
 
     def created_many(self, table: sa.Table, keys: Sequence[int]) -> None:
         """One entry for all of them."""
         record = LABELS[table]
-        self._touched[record, CREATE] -= len(keys)
+        self._add(record, CREATE, -len(keys))
         self._notes.append(Note(CREATE, record, "", Details(counts={record: {CREATE: len(keys)}}, keys=_ranges(keys))))
 
     def name(self, action: str) -> None:
@@ -159,39 +165,41 @@ class Trail:
 
     def entries(self) -> list[dict[str, Any]]:
         """The rows to be written, signed; after this the trail starts anew."""
+        if not self._touched:
+            return []
         notes = [*self._notes, *self._in_bulk()]
         self._notes.clear()
         self._touched.clear()
-        if not notes:
-            return []
         now = dt.datetime.now(dt.UTC)
-        return [self.entry(note, now) for note in notes]
+        return [self._entry(note, now + place * MICROSECOND) for place, note in enumerate(notes)]
 
-    def entry(self, note: Note, now: dt.datetime) -> dict[str, Any]:
+    def _entry(self, note: Note, now: dt.datetime) -> dict[str, Any]:
+        """No two of a unit of work have the same time: who finds two that are the same in everything finds a copy."""
         caller = callers.current.get() or _NOBODY
-        values = (
-            timestamp_text(now),
-            caller.name[:200],
-            caller.user_id,
-            caller.token_id,
-            caller.channel,
-            caller.address or "",
-            caller.request_id or "",
-            note.action,
-            note.record,
-            note.key,
-            _encoded(note.details),
-        )
-        signature = self.signer.sign(content(values))
-        return dict(zip(SIGNED, (now, *values[1:]), strict=True), signature=signature)
+        entry: dict[str, Any] = {
+            "created_at": timestamp_text(now),
+            "actor": caller.name[:200],
+            "actor_id": caller.user_id,
+            "token_id": caller.token_id,
+            "channel": caller.channel,
+            "address": caller.address or "",
+            "request_id": caller.request_id or "",
+            "action": note.action[:50],
+            "record": note.record[:100],
+            "key": note.key[:300],
+            "details": _encoded(note.details),
+        }
+        entry["signature"] = self.signer.sign(content(entry.values()))
+        entry["created_at"] = now
+        return entry
 
     def _in_bulk(self) -> list[Note]:
-        counts: dict[str, dict[str, int]] = {}
-        for (record, action), count in sorted(self._touched.items()):
-            if count > 0:
-                counts.setdefault(record, {})[action] = count
-        if not counts:
+        left = [(kind, count) for kind, count in self._touched.items() if count > 0]
+        if not left:
             return []
+        counts: dict[str, dict[str, int]] = {}
+        for (record, action), count in sorted(left):
+            counts.setdefault(record, {})[action] = count
         actions = {action for each in counts.values() for action in each}
         action = self._name or (actions.pop() if len(actions) == 1 else "change")
         record = next(iter(counts)) if len(counts) == 1 else ""
@@ -248,7 +256,7 @@ def _plain(value: Any) -> Any:
     match value:
         case str():
             return value if len(value) <= MOST_VALUE else value[: MOST_VALUE - 1] + "…"
-        case None | bool() | int() | float():
+        case float() | int() | bool() | None:
             return value
         case dt.datetime():
             return timestamp_text(value)

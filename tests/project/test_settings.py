@@ -57,6 +57,12 @@ class TestLoad:
             ("LOG_FORMAT", "xml"),
             ("DATABASE_POOL_SIZE", "0"),
             ("DATABASE_POOL_SIZE", "1.5"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8, proxy.example"),
+            ("TRUSTED_PROXIES", "10.0.0.1/8"),
+            ("FORWARDED_HEADER", "x-real-ip"),
+            ("RATE_LIMIT", "600"),
+            ("RATE_LIMIT", "0/minute"),
+            ("RATE_LIMIT", "600/day"),
             ("DATABASE_POOL_SIZE", "many"),
             ("DATABASE_STATEMENT_TIMEOUT", "0"),
             ("DATABASE_STATEMENT_TIMEOUT", "nan"),
@@ -80,6 +86,17 @@ class TestLoad:
     def test_a_list_without_hosts_is_none(self) -> None:
         with pytest.raises(SettingsError, match=r"^ALLOWED_HOSTS is not set"):
             load({**DEPLOYED, "ALLOWED_HOSTS": " , "})
+
+    def test_proxies_are_addresses_and_networks(self) -> None:
+        settings = load({"TRUSTED_PROXIES": "10.0.0.1, 2001:DB8::/32,unix", "FORWARDED_HEADER": "Forwarded"})
+        assert settings.trusted_proxies == ("10.0.0.1/32", "2001:db8::/32", "unix")
+        assert settings.forwarded_header == "forwarded"
+
+    @pytest.mark.parametrize(
+        ("text", "rate"), [("600/minute", (600, 60)), ("5 / second", (5, 1)), ("1/hour", (1, 3600)), ("", None)]
+    )
+    def test_a_rate_is_a_number_in_a_time(self, text: str, rate: tuple[int, int] | None) -> None:
+        assert load({"RATE_LIMIT": text}).rate_limit == rate
 
     def test_aliases_name_other_databases(self) -> None:
         settings = load(

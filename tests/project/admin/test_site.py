@@ -447,6 +447,36 @@ class TestLists:
         assert "3" in text(viewer.get("/admin/students", **headers).text)
         assert "1" in text(viewer.get("/admin/students?q=b", **headers).text)
 
+    def test_pass_over_what_no_link_of_theirs_asks(self, client: Client, admin: Person) -> None:
+        create(client)
+        for path in (
+            "students?after=zzz",
+            "students?after=WyJ4Il0&sort=cgpa",
+            "students?after=WyJ4Il0&sort=-updated_at",
+            "students?page=99999999999&size=x&cols=zz",
+            "students?sort=name_folded",
+            "students?cgpa=a,b",
+            "students?cgpa=1e999,",
+            "students?updated_at=2026-13-01,x",
+            "students?updated_at=0001-01-01,9999-12-31",
+            "students?q=%00",
+            "students?q=%F0%9F%8E%93%ED%A0%80",
+            "students?department=%00",
+            "students/9223372036854775808",
+            "students/-1",
+            "students/1,2",
+            "students/%00",
+            "users?sort=password",
+            "users?role=king&is_active=maybe",
+            "users?q=%00",
+            "-/activity?since=x&until=0001-01-01&older=2026_1&record=%00",
+            "-/activity?user=%00",
+            "-/search?q=%00%00",
+            "students/export?department=%00&q=%00",
+        ):
+            response = admin.get(f"/admin/{path}")
+            assert response.status_code in (200, 404, 422), f"{path}: {response.status_code} {text(response.text)}"
+
     def test_show_text_as_text(self, client: Client, viewer: Person) -> None:
         student = create(client, name="<script>alert(1)</script>")
         for page in ("/admin/students", f"/admin/students/{student['id']}", "/admin/"):
@@ -566,6 +596,30 @@ class TestUsers:
         number = user_id(client, "admin")
         for page in ("users", f"users/{number}", f"users/{number}/edit", "users/export", "-/activity"):
             assert "argon2" not in admin.get(f"/admin/{page}").text, page
+
+
+class TestTokens:
+    def test_are_seen_and_revoked_by_admins(self, client: Client, admin: Person, viewer: Person) -> None:
+        answer = client.post("/auth/token", json={"username": "viewer", "password": PASSWORD, "name": "nightly"}).json()
+        bearer = {"Authorization": f"Bearer {answer['access_token']}"}
+        assert client.get("/auth/me", headers=bearer).json()["username"] == "viewer"
+        page = text(admin.get("/admin/tokens").text)
+        assert re.search(r"nightly\s+viewer\s+Token\s+viewer", page)
+        assert re.search(r"Admin site\s+viewer\s+Session\s+admin", page)
+        assert admin.post(f"/admin/tokens/{answer['id']}/delete").status_code == 303
+        assert client.get("/auth/me", headers=bearer).status_code == 401
+        sessions = [key for key in keys(admin.get("/admin/tokens").text) if key != answer["id"]]
+        admin.run("tokens", "delete_selected", sessions[0])
+        assert viewer.get("/admin/").status_code == 303
+        assert admin.get("/admin/").status_code == 200
+
+    def test_are_made_and_changed_by_nobody_here(self, client: Client, admin: Person) -> None:
+        [session] = keys(admin.get("/admin/tokens").text)
+        for path in ("new", "import", "export", f"{session}/edit"):
+            assert admin.get(f"/admin/tokens/{path}").status_code == 403, path
+        assert admin.post(f"/admin/tokens/{session}/edit", {"role": "admin"}).status_code == 403
+        for path in ("", f"/{session}"):
+            assert not re.search(r"[0-9a-f]{64}", text(admin.get(f"/admin/tokens{path}").text))
 
 
 class TestHistory:

@@ -130,7 +130,7 @@ def to_students(path: str) -> dict[tuple[str, str], Callable[[Client], Call]]:
     }
 
 
-CSV = {"content": as_csv([STUDENT] * 3), "headers": {"Content-Type": "text/csv"}}
+CSV: dict[str, Any] = {"content": as_csv([STUDENT] * 3), "headers": {"Content-Type": "text/csv"}}
 
 CALLS: dict[tuple[str, str], Callable[[Client], Call]] = {
     ("POST", "/auth/token"): signing_in,

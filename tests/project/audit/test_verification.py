@@ -108,7 +108,10 @@ class TestVerify:
             await write(database)
             await seal_all(database)
 
-        assert found_after(harm) == [f"Entry {place} is sealed in another place, or by somebody else."]
+        assert found_after(harm) == [
+            f"Entry {place} is sealed in another place, or by somebody else.",
+            f"Entry {place} is a copy of entry {COUNT}.",
+        ]
 
     def test_finds_an_entry_that_stands_in_the_way_of_the_next(self, found_after: Found, engine: str) -> None:
         columns = f"created_at, updated_at, seal, {COLUMNS.format(key=quoted(engine))}"
@@ -119,7 +122,10 @@ class TestVerify:
             await write(database)
             assert len(await entries(database)) == COUNT + 2
 
-        assert found_after(harm) == [f"Entry {COUNT + 1} is sealed in another place, or by somebody else."]
+        assert found_after(harm) == [
+            f"Entry {COUNT + 1} is sealed in another place, or by somebody else.",
+            f"Entry {COUNT + 1} is a copy of entry {COUNT}.",
+        ]
 
     @pytest.mark.parametrize("is_sealed", [False, True])
     def test_finds_an_entry_that_was_put_where_entries_wait(
@@ -136,9 +142,21 @@ class TestVerify:
             if is_sealed:
                 await seal_all(database)
 
-        [sentence] = found_after(harm)
+        sentence, *_ = found_after(harm)
         assert sentence.endswith("is changed, or written by somebody else.")
         assert sentence.startswith(f"Entry {COUNT + 1} " if is_sealed else "Of the entries that wait to be sealed, ")
+
+    def test_finds_an_entry_that_was_copied_to_where_entries_wait(self, found_after: Found, engine: str) -> None:
+        columns = f"created_at, {COLUMNS.format(key=quoted(engine))}"
+
+        async def harm(database: Database) -> None:
+            await tamper(
+                database,
+                f"INSERT INTO audit_pending ({columns}) SELECT {columns} FROM audit_entries WHERE id = 3",
+            )
+            await seal_all(database)
+
+        assert found_after(harm) == [f"Entry {COUNT + 1} is a copy of entry 3."]
 
     def test_finds_a_tail_that_was_cut_off(self, found_after: Found) -> None:
         sql = "DELETE FROM audit_entries WHERE id > 5"

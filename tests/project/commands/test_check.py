@@ -107,6 +107,23 @@ class TestCheckDeploy:
         [finding] = self.found(manage, tmp_path, ALLOWED_HOSTS="students.example,*")
         assert finding.startswith("ALLOWED_HOSTS has *")
 
+    @pytest.mark.parametrize(
+        ("variable", "text"),
+        [
+            ("CORS_ORIGINS", "https://school.example, *"),
+            ("CORS_ORIGINS", "http://school.example"),
+            ("TRUSTED_PROXIES", "10.0.0.0/8, 0.0.0.0/0"),
+            ("TRUSTED_PROXIES", "::/0"),
+        ],
+    )
+    def test_names_what_strangers_gain_by(self, manage: Manage, tmp_path: Path, variable: str, text: str) -> None:
+        [finding] = self.found(manage, tmp_path, **{variable: text})
+        assert finding.startswith(f"{variable} has {text.rpartition(', ')[2]}, ")
+
+    def test_names_no_proxies_and_origins_that_are_ones_own(self, manage: Manage, tmp_path: Path) -> None:
+        given = {"CORS_ORIGINS": "https://school.example", "TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8, unix"}
+        assert self.found(manage, tmp_path, **given) == ["Nothing found."]
+
     def test_names_secrets_that_everybody_may_read(self, tree: Tree) -> None:
         tree.managed("migrate")
         (tree / "registrar.sqlite3").chmod(0o600)
