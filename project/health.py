@@ -44,6 +44,8 @@ class OperationsController(Controller):
         try:
             async with asyncio.timeout(PATIENCE):
                 pending = await migrations.pending(database)
+                if not pending:
+                    await database.find()
         except TimeoutError:
             raise Unavailable("The database does not answer.", headers=AGAIN) from None
         except DatabaseError as error:

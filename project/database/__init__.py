@@ -24,7 +24,7 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 RETRY_SECONDS = 5.0
-"""How long a unit of work is run again while others keep getting in its way."""
+"""How long a unit of work is run again from its first failure on, while others keep getting in its way."""
 
 
 def parse_url(text: str) -> URL:
@@ -157,7 +157,7 @@ class Database:
 
         Any other, and every refusal, counts only if the database is still the active one when it is there.
         """
-        deadline = time.monotonic() + RETRY_SECONDS
+        deadline = 0.0
         pause = 0.001
         reconnected = False
         while True:
@@ -175,7 +175,9 @@ class Database:
                 raise failure
             if failure is not None and not isinstance(failure, Transient) and place.may_answer():
                 raise failure
-            is_late = time.monotonic() > deadline
+            now = time.monotonic()
+            deadline = deadline or now + RETRY_SECONDS
+            is_late = now > deadline
             if isinstance(failure, Lost):
                 if reconnected or is_late:
                     raise Gone from failure

@@ -14,8 +14,8 @@ from project.database.trails import TRAIL, Untold
 class Link:
     """A session on a connection of its own, whose statements may take any time. One task at a time uses it.
 
-    Errors leave each of the `async with` blocks as DatabaseErrors; inside of them they are the driver's own. After Gone
-    the link is of no more use.
+    Errors leave each of the `async with` blocks as DatabaseErrors; inside of them they are the driver's own. After
+    Gone, and where a task was cancelled, the link is of no more use.
     """
 
     def __init__(self, dialect: Dialect, session: Session) -> None:
@@ -40,8 +40,10 @@ class Link:
             await self.session.held.begin_snapshot(None)
             try:
                 yield self.session
-            finally:
-                await self._roll_back()
+            except BaseException as error:
+                await self._roll_back(error)
+                raise
+            await self._roll_back()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -58,20 +60,23 @@ class Link:
             try:
                 yield self.session
                 await self.session.held.commit()
-            except BaseException:
-                await self._roll_back()
+            except BaseException as error:
+                await self._roll_back(error)
                 raise
 
     async def close(self) -> None:
         await self.session.held.close()
 
-    async def _roll_back(self) -> None:
+    async def _roll_back(self, error: BaseException | None = None) -> None:
+        """Where a statement was cut short, by closing the connection: nobody knows what is still to be read from it."""
         held = self.session.held
+        held.broken = held.broken or not (error is None or isinstance(error, Exception))
         try:
-            if not held.is_lost:
+            if not (held.broken or held.is_lost):
                 await held.rollback()
         except Exception:
             held.broken = True
+        if held.broken:
             await held.close()
 
     @contextlib.contextmanager
@@ -87,6 +92,9 @@ class Link:
             if meaning is None:
                 raise
             raise meaning from error
+        except BaseException:
+            self.session.held.broken = True
+            raise
 
 
 async def open_link(dialect: Dialect, backend: Backend) -> Link:

@@ -75,11 +75,19 @@ class Pool:
             self._places -= 1
             try:
                 session = await self._opened()
-            except Exception:
+            except Exception as error:
                 if self._places == self._size:
                     raise
+                if self._is_full(error):
+                    await self._leave_room()
                 return
             self._pass_on(session)
+
+    async def _leave_room(self) -> None:
+        """To others, as all who prepare themselves do it at once and most could do with less."""
+        surplus = self._idle[len(self._idle) // 2 :]
+        del self._idle[len(self._idle) // 2 :]
+        await self._retire(surplus)
 
     async def rest(self) -> None:
         """Wait until everything that was lent out is back, and nobody waits for more."""

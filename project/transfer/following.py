@@ -12,14 +12,14 @@ from typing import Any
 import structlog
 
 from project import registry
-from project.database import links, parse_url
-from project.database.errors import DatabaseError, Gone, Moving, TimedOut, Transient
+from project.database import parse_url
+from project.database.errors import Busy, DatabaseError, Gone, Moving, TimedOut, Transient
 from project.database.places import Place
 from project.settings import Settings
-from project.transfer import gates, protocol, servers, ways
+from project.transfer import protocol, ways
 from project.transfer.gates import Record
-from project.transfer.leases import LOOK_SECONDS, Leased, clock
-from project.transfer.moving import Departure, Preparation, leave
+from project.transfer.leases import Leased, clock
+from project.transfer.moving import Departure, Preparation
 from project.transfer.protocol import Phase, Registration
 from project.transfer.servers import Sight
 
@@ -33,6 +33,8 @@ WAITING = 0.005
 """Seconds between two looks while requests wait."""
 PREPARING = 0.02
 """Seconds between two looks while the service is about to move."""
+PREPARING_SECONDS = 60.0
+"""How long that counts as being so: whoever moves it may have died."""
 MOST_BOUNCES = 8
 """How many records are followed at once, from one database to the next."""
 
@@ -50,7 +52,7 @@ class Follower:
         self._here = Leased("default", parse_url(settings.database_url), settings)
         self._followed: str | None = None
         """The switch whose record sent this server here."""
-        self._phase = Phase.IDLE
+        self._preparing_since: float | None = None
         self._registered = False
         self._looking: asyncio.Task[None] | None = None
         self._preparation: Preparation | None = None
@@ -71,7 +73,7 @@ class Follower:
         while True:
             try:
                 await self.look()
-            except (TimedOut, Transient) as error:
+            except (Busy, TimedOut, Transient) as error:
                 if clock() > deadline:
                     raise Gone from error
             except ways.Unnamed as error:
@@ -129,15 +131,15 @@ class Follower:
         if self._departure is not None:
             await self._departure.close()
         if self._registered:
-            with contextlib.suppress(DatabaseError, TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
-                    await leave(here, self._id)
+            with contextlib.suppress(DatabaseError):
+                await here.leave(self._id)
         await here.close()
 
     def _pause(self) -> float:
         if self._departure is not None:
             return WAITING
-        return PREPARING if self._phase is Phase.PREPARING else protocol.RENEWAL
+        since = self._preparing_since
+        return protocol.RENEWAL if since is None or clock() > since + PREPARING_SECONDS else PREPARING
 
     def _note(self, failure: str | None) -> None:
         """Log a failure when it begins and when it ends."""
@@ -166,7 +168,8 @@ class Follower:
                 self._attend(here, sight)
                 return
             else:
-                await self._register(here)
+                self._registered = True
+                await here.register(self._id, self._name, self._followed)
         raise Gone("The databases' records lead in a circle: look at their tables _gate.")
 
     async def _follow(self, here: Leased, record: Record, seen_at: float) -> None:
@@ -184,16 +187,10 @@ class Follower:
         self._here = target
         log.warning("moved", switch=record.gate.switch, database=target.alias, engine=target.dialect.name)
 
-    async def _register(self, here: Leased) -> None:
-        async with links.link(here.dialect, here.backend) as link, gates.locked(link, shared=True) as locked:
-            await servers.register(locked, self._id, self._name, self._followed)
-        self._registered = True
-
     def _attend(self, here: Leased, sight: Sight) -> None:
         """Do what the gate asks for, beside the requests."""
-        gate = sight.gate
-        self._phase = gate.phase
-        preparation = self._preparation
+        gate, preparation = sight.gate, self._preparation
+        self._preparing_since = (self._preparing_since or clock()) if gate.phase is Phase.PREPARING else None
         if preparation is not None and (gate.phase is not Phase.PREPARING or gate.switch != preparation.switch):
             self._begin(preparation.close())
             preparation = self._preparation = None

@@ -108,14 +108,14 @@ class Departure:
     async def _leave(self) -> None:
         for _ in range(MOST_TRIES):
             with contextlib.suppress(DatabaseError):
-                await leave(self.place, self._me)
+                await self.place.leave(self._me)
                 return
             await asyncio.sleep(protocol.RENEWAL)
 
     async def _open(self, target: Leased, tables: Sequence[sa.Table]) -> None:
         try:
             registered = await self.place.servers()
-        except (DatabaseError, TimeoutError):
+        except DatabaseError:
             registered = 1  # or more: who cannot tell waits for their leases to end
         if protocol.may_open(registered, self._seen_at, clock()):
             try:
@@ -127,9 +127,3 @@ class Departure:
     async def _retire(self) -> None:
         await asyncio.wait({self._tasks[0], *([self._opening] if self._opening else [])})
         await self.place.retire()
-
-
-async def leave(place: Leased, me: str) -> None:
-    """Nothing is read there any more. Raises DatabaseError."""
-    async with links.link(place.dialect, place.backend) as link, gates.locked(link, shared=True) as locked:
-        await servers.leave(locked.session, me)

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import URL
 
+from project.database.errors import DatabaseError
 from tests import units
 from tests.filling import filled
 from tests.load import Load, Student
@@ -147,11 +148,23 @@ class Databases:
             folder.mkdir()
             server = START[engine](folder, Cores().database)
             self._held.callback(server.process.stop)
+            server.process.wait_until(lambda: _answers(_text(server.url)))
             self._servers[engine] = server.url
         url = self._servers[engine]
-        text = url.render_as_string(hide_password=False)
-        in_a_loop(lambda: _execute(text, f"CREATE DATABASE {name}"))
-        return url.set(database=name).render_as_string(hide_password=False)
+        in_a_loop(lambda: _execute(_text(url), f"CREATE DATABASE {name}"))
+        return _text(url.set(database=name))
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def _answers(url: str) -> bool:
+    try:
+        in_a_loop(lambda: _execute(url, "SELECT 1"))
+    except DatabaseError:
+        return False
+    return True
 
 
 async def _execute(url: str, sql: str) -> None:

@@ -12,14 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.errors import Busy
+from project.database.pools import PATIENCE
 from project.database.sessions import Session
 from project.database.statements import Row
 from project.database.switching import COORDINATOR_SILENCE, GATE, LOG, REFUSAL, holds_bytes, name_of
 
 MOVED = "RG001"
 """The SQLSTATE with which the fence refuses: a class that nobody else uses."""
-DROP_PATIENCE = 5.0
-"""Seconds that dropping a foreign key waits for those who read the tables of a database that nobody serves from."""
 
 
 class PostgreSQLSwitching:
@@ -101,9 +100,7 @@ class PostgreSQLSwitching:
         if (await session.held.fetch("SHOW session_replication_role", ()))[0][0] == "replica":
             return
         for key, (table, _) in (await _foreign_keys(session, tables)).items():
-            await _lock(
-                session, DROP_PATIENCE, f"ALTER TABLE {_quoted(table)} DROP CONSTRAINT IF EXISTS {_quoted(key)}"
-            )
+            await session.held.execute(f"ALTER TABLE {_quoted(table)} DROP CONSTRAINT IF EXISTS {_quoted(key)}")
 
     async def tighten(self, session: Session, tables: Sequence[sa.Table]) -> None:
         there = await _foreign_keys(session, tables)
@@ -212,13 +209,13 @@ def _key(table: sa.Table, version: str, dialect: Dialect) -> str:
 
 
 async def _lock(session: Session, seconds: float, statement: str) -> None:
-    """Raises Busy where the statement does not get its lock in that time."""
+    """Raises Busy where the statement does not get its lock in that time. Those after it have PATIENCE."""
     await session.held.execute(f"SET LOCAL lock_timeout = '{max(1, round(seconds * 1000))}ms'")
     try:
         await session.held.execute(statement)
     except asyncpg.LockNotAvailableError as error:
         raise Busy from error
-    await session.held.execute("SET LOCAL lock_timeout = 0")
+    await session.held.execute(f"SET LOCAL lock_timeout = '{PATIENCE}s'")
 
 
 async def _schema(session: Session) -> str:
