@@ -1,9 +1,11 @@
 """What the document says of an API, in the words of the clients that are generated from it."""
 
+import builtins
+import keyword
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from project.openapi.shapes import resolved
 from project.openapi.structs import Json
@@ -15,13 +17,25 @@ def snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-class Body(NamedTuple):
-    """What an operation takes: the component, and an example of it."""
+class Record(NamedTuple):
+    """A body that is a component, and an example of it."""
 
     component: str
+    fields: Json
     example: Json
-    is_flat: bool
-    """Whether every field is a text, a number or a boolean, and nothing that a client has a type of its own for."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it can be written with the fields as arguments: no name means anything in Python, no type is other
+        than that of a literal."""
+        return all(
+            name.isidentifier()
+            and not keyword.iskeyword(name)
+            and not hasattr(builtins, name)
+            and schema.get("type") in NAMES_OF_TYPES
+            and not {"enum", "const", "format"} & set(schema) - ({"format"} if schema["type"] != "string" else set())
+            for name, schema in self.fields.items()
+        )
 
 
 class Operation(NamedTuple):
@@ -56,8 +70,8 @@ class Operation(NamedTuple):
 
     @property
     def iterator(self) -> str:
-        """What walks through its pages in TypeScript, in Python it is the module's `iterate`."""
-        return "iterate" + re.sub("^list(?=[A-Z])", "", self.name)[0].upper() + re.sub("^list(?=[A-Z])", "", self.name)[1:]
+        """What walks through its pages in TypeScript; in Python it is the module's `iterate`."""
+        return "iterate" + re.sub("^List(?=[A-Z])", "", self.type_name)
 
     def parameters(self, place: str) -> dict[str, Json]:
         return {each["name"]: each for each in self.content.get("parameters", ()) if each["in"] == place}
@@ -89,16 +103,29 @@ class Operation(NamedTuple):
         return any(each.get("required", False) for each in self.content.get("parameters", ()))
 
     @property
-    def body(self) -> Body | None:
-        """Its body, where that is JSON, a component, and has an example."""
-        content = self.content.get("requestBody", {}).get("content", {}).get("application/json", {})
+    def takes(self) -> Record | None:
+        return self._record(self.content.get("requestBody", {}))
+
+    @property
+    def gives(self) -> Record | None:
+        return self._record(self.success[1])
+
+    def _record(self, holder: Json) -> Record | None:
+        """What it holds, if that is JSON, a component, and has an example."""
+        content = holder.get("content", {}).get("application/json", {})
         examples = list(content.get("examples", {}).values())
         if "$ref" not in content.get("schema", {}) or not examples:
             return None
-        fields = resolved(content["schema"], self.document).get("properties", {}).values()
-        is_flat = all(each.get("type") in NAMES_OF_TYPES and not {"enum", "const"} & set(each) for each in fields)
-        is_flat = is_flat and not any(each["type"] == "string" and "format" in each for each in fields)
-        return Body(content["schema"]["$ref"].rpartition("/")[2], examples[0]["value"], is_flat)
+        fields = resolved(content["schema"], self.document).get("properties", {})
+        return Record(content["schema"]["$ref"].rpartition("/")[2], fields, examples[0]["value"])
+
+
+class Story(NamedTuple):
+    """The operations by which a record is created, read and changed, for an example that goes on."""
+
+    creating: Operation
+    reading: Operation
+    changing: Operation
 
 
 class Api:
@@ -127,31 +154,25 @@ class Api:
         return self._first(lambda each: each.has_pages and not each.needs_input)
 
     @property
-    def creating(self) -> Operation | None:
-        """One that can be repeated."""
-        return self._first(lambda each: "Idempotency-Key" in each.parameters("header") and each.body is not None)
-
-    @property
-    def reading(self) -> Operation | None:
-        """One that is answered with 304."""
-        return self._first(lambda each: "304" in each.content["responses"] and len(each.parameters("path")) == 1)
-
-    @property
-    def changing(self) -> Operation | None:
-        """One that is answered with 412, of what `reading` reads."""
-        reading = self.reading
-        return reading and self._first(
-            lambda each: each.path == reading.path and each.method == "PATCH" and each.body is not None
-        )
+    def story(self) -> Story | None:
+        """Of a record that has an `id`, the only thing that its path names."""
+        for creating in self.operations:
+            if "Idempotency-Key" in creating.parameters("header") and creating.takes and creating.gives:
+                below = [each for each in self.operations if each.path.startswith(f"{creating.path}/{{")]
+                reading = next((each for each in below if "304" in each.content["responses"]), None)
+                changing = next((each for each in below if each.method == "PATCH" and each.takes), None)
+                if "id" in creating.gives.fields and reading and changing and len(reading.parameters("path")) == 1:
+                    return Story(creating, reading, changing)
+        return None
 
     @property
     def exporting(self) -> Operation | None:
-        return self._first(lambda each: "text/csv" in each.success[1].get("content", {}))
+        return self._first(lambda each: "text/csv" in each.success[1].get("content", {}) and not each.needs_input)
 
     @property
     def importing(self) -> Operation | None:
-        return self._first(lambda each: "text/csv" in each.media_types)
+        return self._first(lambda each: "text/csv" in each.media_types and not each.needs_input)
 
-    def _first(self, fits: Any) -> Operation | None:
+    def _first(self, fits: Callable[[Operation], bool]) -> Operation | None:
         found: Iterator[Operation] = filter(fits, self.operations)
         return next(found, None)

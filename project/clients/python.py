@@ -29,31 +29,40 @@ MENDS: dict[str, list[tuple[str, str]]] = {
         ('_kwargs["content"] = body.payload', '_kwargs["content"] = body'),
         (
             "{% if endpoint.bodies | length == 1 %}\nbody: {{",
-            '{% if endpoint.bodies and endpoint.bodies[0].body_type == "content" %}\n'
-            "body: str | bytes | Iterable[bytes] | AsyncIterable[bytes],\n"
-            "{% if endpoint.bodies | length > 1 %}\n"
-            "content_type: Literal[{% for body in endpoint.bodies %}"
-            '"{{ body.content_type | in_double_quote_literal }}", {% endfor %}] = '
-            '"{{ endpoint.bodies[0].content_type | in_double_quote_literal }}",\n'
-            "{% endif %}\n"
-            "{% elif endpoint.bodies | length == 1 %}\nbody: {{",
+            (
+                '{% if endpoint.bodies and endpoint.bodies[0].body_type == "content" %}\n'
+                "body: str | bytes | Iterable[bytes] | AsyncIterable[bytes],\n"
+                "{% if endpoint.bodies | length > 1 %}\n"
+                "content_type: Literal[{% for body in endpoint.bodies %}"
+                '"{{ body.content_type | in_double_quote_literal }}", {% endfor %}] = '
+                '"{{ endpoint.bodies[0].content_type | in_double_quote_literal }}",\n'
+                "{% endif %}\n"
+                "{% elif endpoint.bodies | length == 1 %}\nbody: {{"
+            ),
         ),
         (
             "body=body,\n",
-            "body=body,\n"
-            '{% if endpoint.bodies | length > 1 and endpoint.bodies[0].body_type == "content" %}\n'
-            "content_type=content_type,\n"
-            "{% endif %}\n",
+            (
+                "body=body,\n"
+                '{% if endpoint.bodies | length > 1 and endpoint.bodies[0].body_type == "content" %}\n'
+                "content_type=content_type,\n"
+                "{% endif %}\n"
+            ),
         ),
     ],
     "endpoint_module.py.jinja": [
-        ("import httpx\n", "import httpx\nfrom collections.abc import AsyncIterable, Iterable\nfrom typing import Literal\n"),
+        (
+            "import httpx\n",
+            "import httpx\nfrom collections.abc import AsyncIterable, Iterable\nfrom typing import Literal\n",
+        ),
         (
             "{% if endpoint.bodies | length > 1 %}\n",
-            '{% if endpoint.bodies | length > 1 and endpoint.bodies[0].body_type == "content" %}\n'
-            '    _kwargs["content"] = body\n'
-            '    headers["Content-Type"] = content_type\n'
-            "{% elif endpoint.bodies | length > 1 %}\n",
+            (
+                '{% if endpoint.bodies | length > 1 and endpoint.bodies[0].body_type == "content" %}\n'
+                '    _kwargs["content"] = body\n'
+                '    headers["Content-Type"] = content_type\n'
+                "{% elif endpoint.bodies | length > 1 %}\n"
+            ),
         ),
     ],
 }
@@ -78,7 +87,7 @@ def generate_python(api: Api, name: str, folder: Path, say: Callable[[str], None
             f"--output-path={folder / package}",
         )
     (folder / package / "py.typed").touch()
-    shutil.copy(HERE / "retries.py", folder / package)
+    shutil.copy(HERE / "retries.py-tpl", folder / package / "retries.py")
     for part in ("README.md", "pyproject.toml"):
         (folder / part).write_text(render(f"python/{part}", api, name=name, package=package), encoding="utf-8")
     write_common(folder)
@@ -97,7 +106,9 @@ def _with_bytes(document: Json) -> tuple[Json, dict[str, str]]:
     for item in document["paths"].values():
         for operation in item.values():
             content = operation.get("requestBody", {}).get("content", {})
-            for media_type in [each for each in content if "json" not in each.partition("+")[2] and "/json" not in each]:
+            for media_type in [
+                each for each in content if "json" not in each.partition("+")[2] and "/json" not in each
+            ]:
                 named = f"{media_type}; charset=utf-8"
                 content[named] = content.pop(media_type)
                 overrides[named] = BYTES
@@ -120,7 +131,7 @@ def _mended_templates(folder: Path) -> None:
 
 
 def _run(module: str, *arguments: str) -> None:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [sys.executable, "-m", module, *arguments], check=False, capture_output=True, text=True, encoding="utf-8"
     )
     if done.returncode:

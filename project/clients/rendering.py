@@ -1,5 +1,6 @@
 """What is written beside what a generator writes."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def render(template: str, api: Api, **more: Any) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # noqa: S701 - it is Markdown and code
     )
+    environment.filters |= {"python": repr, "json": json.dumps}
     return environment.get_template(f"{template}.jinja").render(api=api, **more)
 
 

@@ -65,7 +65,7 @@ def _need_node() -> None:
     least = ".".join(map(str, OLDEST_NODE))
     if shutil.which("node") is None or shutil.which("npm") is None:
         raise ClientError(
-            f"Node.js is missing, with which clients in TypeScript are generated: install version {least} or newer, and "
+            f"Node.js is missing, with which clients in TypeScript are generated: install version {least} or newer and "
             "its npm, from your system's packages or from nodejs.org."
         )
     version = _run("node", "--version").strip()
@@ -74,7 +74,7 @@ def _need_node() -> None:
 
 
 def _run(*command: str) -> str:
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603
         [shutil.which(command[0]) or command[0], *command[1:]],
         check=False,
         capture_output=True,
