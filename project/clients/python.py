@@ -96,22 +96,24 @@ def generate_python(api: Api, name: str, folder: Path, say: Callable[[str], None
 
 
 def _with_bytes(document: Json) -> tuple[Json, dict[str, str]]:
-    """The document with bodies of text as the generator takes them, and what else it has to be told of them.
+    """The document with files as the generator takes them, and what else it has to be told of them.
 
-    It can send bodies of bytes and of JSON only. Answers of text it can read, hence the media types of requests are
-    told from those of answers by a parameter that says what is so anyway.
+    It can send bytes and JSON only, and knows one media type by one name, whichever way it goes: those of requests are
+    told from those of answers by a parameter that says what is so anyway. An answer of text it can read as text.
     """
     document = copy.deepcopy(document)
     overrides = {}
     for item in document["paths"].values():
         for operation in item.values():
             content = operation.get("requestBody", {}).get("content", {})
-            for media_type in [
-                each for each in content if "json" not in each.partition("+")[2] and "/json" not in each
-            ]:
+            for media_type in [each for each, body in content.items() if body["schema"].get("type") == "string"]:
                 named = f"{media_type}; charset=utf-8"
                 content[named] = content.pop(media_type)
                 overrides[named] = BYTES
+            for response in operation["responses"].values():
+                for media_type, body in response.get("content", {}).items():
+                    if media_type.startswith("text/"):
+                        body["schema"].pop("format", None)
     return document, overrides
 
 
