@@ -56,7 +56,7 @@ def install(package: Path, say: Callable[[str], None]) -> Path:
     digest = hashlib.sha256((package / "package-lock.json").read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != digest:
         say(f"Fetching what {package.name}/package-lock.json names from the npm registry, once.")
-        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(package))
+        _run("npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(package))
         stamp.write_text(digest)
     return modules
 
