@@ -6,6 +6,7 @@ of any size. What is refused here never reaches the application, but is answered
 
 import asyncio
 
+import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -35,6 +36,7 @@ class Protocol(HttpToolsProtocol):
         self._head_since: float | None = self._heard
         self._has_begun = False
         self._unsent = 0
+        self._goes_on = False
         self._watch = self.loop.call_later(LOOK_SECONDS, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -46,14 +48,39 @@ class Protocol(HttpToolsProtocol):
         self._unread += len(data)
         if self._head_since is None and self._is_idle():
             self._head_since = self._heard
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self.send_400_response(str(error))
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on(data[upgrade.args[0] :])
         if self._unread > MOST_HEAD:
             self._refuse(HeadersTooLarge())
 
+    def _go_on(self, rest: bytes) -> None:
+        """As if nothing had been said of an upgrade, which nobody has to grant (RFC 9110, section 7.8).
+
+        The parser takes whatever follows such a request for the other protocol, the request's own body too, which
+        Java's client loses that way: it asks for HTTP/2 with every first request. A parser that knows of no upgrade
+        reads on, after a head that says no more than how long the body is.
+        """
+        framing = [header for header in self.headers if header[0] in (b"content-length", b"transfer-encoding")]
+        head = b"".join(b"%b: %b\r\n" % header for header in framing)
+        self.parser = httptools.HttpRequestParser(self)
+        self._goes_on = True
+        self.data_received(b"POST / HTTP/1.1\r\n%b\r\n%b" % (head, rest))
+
     def on_message_begin(self) -> None:
+        if self._goes_on:
+            return
         super().on_message_begin()
         self._head_since = self._heard
         self._has_begun = True
+
+    def on_url(self, url: bytes) -> None:
+        if not self._goes_on:
+            super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head_since is not None:  # otherwise it is a trailer, for which nobody here has a use
@@ -63,6 +90,9 @@ class Protocol(HttpToolsProtocol):
         self._head_since = None
         self._has_begun = False
         self._unread = 0
+        if self._goes_on:
+            self._goes_on = False
+            return
         super().on_headers_complete()
         if self._stopping:
             self.cycle.keep_alive = False
@@ -73,7 +103,8 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._unread = 0
-        super().on_message_complete()
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(Malformed("The request is not HTTP as RFC 9112 has it."))
@@ -84,9 +115,6 @@ class Protocol(HttpToolsProtocol):
             self.loop.call_later(LAST_REQUEST_SECONDS, self._close_if_idle)
         else:
             super().shutdown()
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """Whoever asks for a WebSocket gets an answer over HTTP; that is nothing to warn about."""
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

@@ -24,7 +24,9 @@ class Tree:
         for part in PARTS:
             if (ROOT / part).is_dir():
                 shutil.copytree(
-                    ROOT / part, self.root / part, ignore=shutil.ignore_patterns("__pycache__", "benchmarks")
+                    ROOT / part,
+                    self.root / part,
+                    ignore=shutil.ignore_patterns("__pycache__", "benchmarks", "node_modules"),
                 )
             else:
                 shutil.copy(ROOT / part, self.root / part)

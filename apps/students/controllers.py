@@ -20,6 +20,7 @@ from project.openapi import streamed
 from project.pagination import Cursors
 from project.problems import BadQuery, FieldError
 from project.queries import query_of
+from project.requests import MEDIA_TYPES
 from project.responses import download, json_response
 from project.transfer.exports import FORMATS, export_rows
 from project.transfer.imports import ImportOptions, ImportReport, import_records, records_of
@@ -238,6 +239,7 @@ class StudentController(StudentHandlers, Controller):
         "/export",
         operation_id="exportStudents",
         dependencies={"parameters": query_of(schemas.StudentExport)},
+        opt={MEDIA_TYPES: ("text/csv", "application/x-ndjson")},
         operation_class=streamed(gives={"text/csv": CSV_EXAMPLE, "application/x-ndjson": JSON_LINES_EXAMPLE}),
         response_description="The students, as they were at one moment.",
     )

@@ -5,10 +5,16 @@ from pathlib import Path
 import click
 
 from project.asgi import create_app
-from project.openapi import COMMITTED, Document, Format
+from project.openapi import COMMITTED, Document, Format, contract
 from project.settings import BASE_DIR, load
 
 GROUP = "Development"
+
+NAME = COMMITTED.relative_to(BASE_DIR)
+
+
+class BreaksClients(click.ClickException):
+    exit_code = 2
 
 
 @click.command()
@@ -18,7 +24,9 @@ GROUP = "Development"
 def openapi(form: Format | None, output: Path | None, check: bool) -> None:
     """Print the OpenAPI description of the API, or write it to a file.
 
-    Clients are generated from the description that is committed. With --check, exit with 1 if the code has moved on.
+    Clients are generated from the description that is committed, project/docs/openapi.json. With --check, exit with 1
+    if the code has moved on, and with 2 if that breaks clients, naming each edit that does. Such an edit is accepted
+    by a new major VERSION of the API: until then, the committed description is not written over.
     """
     if check and (form or output):
         raise click.UsageError("--check compares what is committed: leave out --format and --output.")
@@ -30,6 +38,8 @@ def openapi(form: Format | None, output: Path | None, check: bool) -> None:
     if output is None:
         click.echo(content, nl=False)
         return
+    if output.resolve() == COMMITTED:
+        _keep(document)
     try:
         output.write_bytes(content)
     except OSError as error:
@@ -42,9 +52,24 @@ def _format_of(output: Path | None) -> Format:
 
 
 def _compare(document: Document) -> None:
-    name = COMMITTED.relative_to(BASE_DIR)
+    _keep(document)
     if not COMMITTED.exists() or COMMITTED.read_bytes() != document.json:
         raise click.ClickException(
-            f"{name} is stale: write it anew with `python manage.py openapi --output {name}`, and look at what changed."
+            f"{NAME} is stale: write it anew with `python manage.py openapi --output {NAME}`, and look at what changed."
         )
-    click.echo(f"{name} describes the API as it is.")
+    click.echo(f"{NAME} describes the API as it is.")
+
+
+def _keep(document: Document) -> None:
+    """Raises ClickException if the code breaks what is committed, and does not say so by its version."""
+    try:
+        edits = contract.broken(document.content)
+    except contract.ContractError as error:
+        raise click.ClickException(str(error)) from error
+    if edits:
+        raise BreaksClients(
+            f"{NAME} is stale, and programs that were written against it would break:\n"
+            + "".join(f"  {edit}\n" for edit in edits)
+            + "If that is meant, raise the first number of VERSION in project/openapi/__init__.py and write it anew "
+            f"with `python manage.py openapi --output {NAME}`."
+        )

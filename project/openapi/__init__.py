@@ -8,7 +8,6 @@ import copy
 from collections.abc import Sequence
 from functools import cached_property
 from inspect import cleandoc
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -20,6 +19,7 @@ from litestar.routes import BaseRoute
 from litestar.types import Method
 
 from project.openapi import documents, operations
+from project.openapi.contract import COMMITTED
 from project.openapi.operations import SCHEME, streamed
 from project.openapi.structs import Json, Structs, described
 from project.problems import ProblemDetails
@@ -28,11 +28,10 @@ __all__ = ["COMMITTED", "TITLE", "Document", "Format", "Structs", "config", "str
 
 Format = Literal["json", "yaml"]
 
-COMMITTED = Path(__file__).parents[1] / "docs" / "openapi.json"
-"""The document that clients are generated from, kept with the code so that a change of it is seen in review."""
-
 TITLE = "Registrar"
 VERSION = "1.0.0"
+"""Of the API, and of the clients that are generated for it: a new first number for a change that breaks them."""
+
 DESCRIPTION = """\
 Bodies are JSON in UTF-8 and read strictly: `"9"` is no number, an unknown field or query parameter is refused.
 

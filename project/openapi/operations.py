@@ -15,7 +15,7 @@ from litestar import Litestar
 from litestar.datastructures import ResponseHeader
 from litestar.handlers import HTTPRouteHandler
 from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIResponse, Operation, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.routes import HTTPRoute
 
 from project import problems
@@ -35,26 +35,28 @@ OF_FORMAT = {"date-time": "2026-01-31T09:30:00Z", "date": "2026-01-31", "uuid": 
 
 
 def streamed(*, takes: Mapping[str, str] | None = None, gives: Mapping[str, str] | None = None) -> type[Operation]:
-    """For `operation_class` of a route whose bodies are streams of text: an example of each media type."""
+    """For `operation_class` of a route whose bodies are files of text: an example of each media type.
+
+    What they give is called binary: clients in Java read any other string as JSON. What they take is not: they write
+    the name of a file as JSON.
+    """
 
     @dataclass
     class Streamed(Operation):
         def __post_init__(self) -> None:
             if takes:
-                self.request_body = RequestBody(required=True, content=_texts(takes))
+                self.request_body = RequestBody(required=True, content=_texts(takes, Schema(type=OpenAPIType.STRING)))
             if gives:
                 success = (self.responses or {})["200"]
                 assert isinstance(success, OpenAPIResponse)
-                success.content = _texts(gives)
+                success.content = _texts(gives, Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY))
 
     return Streamed
 
 
-def _texts(examples: Mapping[str, str]) -> dict[str, OpenAPIMediaType]:
+def _texts(examples: Mapping[str, str], schema: Schema) -> dict[str, OpenAPIMediaType]:
     return {
-        media_type: OpenAPIMediaType(
-            schema=Schema(type=OpenAPIType.STRING), examples={"example": Example(value=example)}
-        )
+        media_type: OpenAPIMediaType(schema=schema, examples={"example": Example(value=example)})
         for media_type, example in examples.items()
     }
 

@@ -101,6 +101,23 @@ class TestMalformed:
         )
         assert received.startswith(b"HTTP/1.1 200 ")
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            [b"content-length: %d\r\n\r\n" % len(BODY) + BODY],
+            [b"content-length: %d\r\n\r\n" % len(BODY), BODY[:20], BODY[20:]],
+            [b"transfer-encoding: chunked\r\n\r\n%x\r\n" % len(BODY), BODY + b"\r\n0\r\n\r\n"],
+        ],
+        ids=["whole", "in pieces", "in chunks"],
+    )
+    def test_a_request_that_would_rather_be_http2_keeps_its_body(self, service: Service, body: list[bytes]) -> None:
+        asked = b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAEAAEAAAAIAAAABAAMAAABk\r\n"
+        last = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        received = say(service, _head(asked)[:-2] + body[0], *body[1:], last)
+        assert received.startswith(b"HTTP/1.1 201 ")
+        assert b'"name":"Ananya"' in received
+        assert received.endswith(b'{"status":"ok"}')
+
 
 class TestLargeHeads:
     @pytest.mark.parametrize(

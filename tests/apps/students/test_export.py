@@ -38,6 +38,16 @@ def rows(response: Response) -> list[dict[str, Any]]:
 
 
 class TestExport:
+    @pytest.mark.parametrize(
+        "accept", ["text/csv", "application/x-ndjson", "text/*", "*/*", "text/html, text/csv;q=0.1"]
+    )
+    def test_is_for_who_takes_files(self, client: Client, accept: str) -> None:
+        assert client.get("/students/export", headers={"Accept": accept}).status_code == 200
+
+    @pytest.mark.parametrize("accept", ["application/json", "text/html", "text/csv;q=0"])
+    def test_is_not_for_who_takes_none(self, client: Client, accept: str) -> None:
+        refused(client.get("/students/export", headers={"Accept": accept}), 406, "not-acceptable")
+
     @pytest.mark.parametrize("form", ["csv", "jsonl"])
     def test_gives_every_field_of_every_student_back(self, client: Client, form: str) -> None:
         sent = students(2500)

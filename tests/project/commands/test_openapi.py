@@ -1,10 +1,12 @@
 """`manage.py openapi`."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from tests.edits import BREAKING, COMPATIBLE, Edit
 from tests.project.commands.conftest import Manage
 from tests.trees import Tree
 
@@ -59,7 +61,7 @@ class TestCheck:
 
     def test_finds_it_stale_when_the_code_has_moved_on(self, tree: Tree) -> None:
         tree.managed("openapi", "--output", COMMITTED)
-        tree.edit("project/health.py", 'operation_id="getLiveness"', 'operation_id="isAlive"')
+        tree.edit("project/health.py", "Ask whether the service runs.", "Ask whether it runs.")
         result = tree.manage("openapi", "--check")
         assert result.returncode == 1
         assert f"{COMMITTED} is stale: " in result.stderr
@@ -74,3 +76,64 @@ class TestCheck:
         result = manage("openapi", "--check", option)
         assert result.exit_code == 2
         assert "leave out --format and --output" in result.stderr
+
+
+@pytest.fixture(scope="module")
+def shared_tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """Described as it is. Its modules are compiled, and an edited one is not compiled for good."""
+    tree = Tree(tmp_path_factory.mktemp("contract"))
+    tree.managed("openapi", "--output", COMMITTED)
+    return tree
+
+
+@pytest.fixture
+def edited(shared_tree: Tree) -> Iterator[Callable[[Edit], Tree]]:
+    """The tree with an edit, which is taken back after the test."""
+    kept: dict[Path, bytes] = {}
+
+    def make(edit: Edit) -> Tree:
+        kept[shared_tree / edit.path] = (shared_tree / edit.path).read_bytes()
+        edit.make(shared_tree)
+        return shared_tree
+
+    yield make
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+
+class TestContract:
+    @pytest.mark.parametrize("name", BREAKING)
+    def test_names_an_edit_that_breaks_clients(self, edited: Callable[[Edit], Tree], name: str) -> None:
+        edit = BREAKING[name]
+        result = edited(edit).manage("openapi", "--check", PYTHONDONTWRITEBYTECODE="1")
+        assert result.returncode == 2, result.stderr
+        assert f"  {edit.named}\n" in result.stderr
+        assert "VERSION" in result.stderr
+
+    @pytest.mark.parametrize("name", COMPATIBLE)
+    def test_finds_an_edit_that_breaks_nobody_stale_only(self, edited: Callable[[Edit], Tree], name: str) -> None:
+        result = edited(COMPATIBLE[name]).manage("openapi", "--check", PYTHONDONTWRITEBYTECODE="1")
+        assert result.returncode == 1, result.stderr
+        assert f"{COMMITTED} is stale" in result.stderr
+        assert "VERSION" not in result.stderr
+
+    def test_is_not_written_over_while_the_version_is_the_same(self, tree: Tree) -> None:
+        tree.managed("openapi", "--output", COMMITTED)
+        before = (tree / COMMITTED).read_bytes()
+        edit = BREAKING["operation renamed"]
+        edit.make(tree)
+        refused = tree.manage("openapi", "--output", COMMITTED)
+        assert refused.returncode == 2
+        assert edit.named in refused.stderr
+        assert (tree / COMMITTED).read_bytes() == before
+        tree.managed("openapi", "--output", "elsewhere.json")
+        tree.edit("project/openapi/__init__.py", 'VERSION = "1.', 'VERSION = "2.')
+        assert tree.manage("openapi", "--check").returncode == 1
+        tree.managed("openapi", "--output", COMMITTED)
+        tree.managed("openapi", "--check")
+
+    def test_that_cannot_be_read_is_said_to_be(self, tree: Tree) -> None:
+        (tree / COMMITTED).write_text("{")
+        result = tree.manage("openapi", "--check")
+        assert result.returncode == 1
+        assert "is not JSON" in result.stderr

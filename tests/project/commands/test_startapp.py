@@ -48,11 +48,15 @@ class TestStartApp:
             assert done.returncode == 0, done.stdout
 
     def test_app_passes_its_tests_once_its_line_is_added(self, tree: Tree) -> None:
-        install(tree, tree.managed("startapp", "courses", "--model", "Course"))
+        printed = tree.managed("startapp", "courses", "--model", "Course")
+        install(tree, printed)
         tree.managed("makemigrations", "--check")
         tree.managed("migrate")
         assert tree.managed("check") == "Nothing found.\n"
         assert "createCourse\n" in tree.managed("routes")
+        assert tree.manage("openapi", "--check").returncode == 1
+        tree.managed(*printed.rpartition("`python manage.py ")[2].partition("`")[0].split())
+        tree.managed("openapi", "--check")
         done = tree.manage("test", "tests/apps/courses", "-q", "-k", "sqlite")
         assert done.returncode == 0, done.stdout
         assert re.search(r"^\d\d passed", done.stdout, re.MULTILINE)
