@@ -10,7 +10,7 @@ import structlog
 
 from apps.accounts import passwords
 from apps.accounts.models import Token, User
-from apps.accounts.services import TokenService, UserService, digest_of, lower, new_secret
+from apps.accounts.services import Holder, TokenService, UserService, digest_of, lower, new_secret
 from project import callers, logs
 from project.access import unauthenticated
 from project.callers import ROLES, Caller, Channel, Identity, Role
@@ -51,7 +51,7 @@ class Accounts:
         self._database = database
         self._guesses = Guesses(database, settings.secret_key)
         self._hashing = passwords.Hashing()
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._known: dict[str, _Known] = {}
         self._changes = 0
         self._notes: dict[int, asyncio.Task[None]] = {}
 
@@ -61,18 +61,17 @@ class Accounts:
         What ends a secret holds at once in this worker, and within a second in others; at once in all that share an
         embedded database.
         """
-        key = (kind, digest_of(secret))
-        known = self._known.get(key)
         version = self._database.version()
-        if known is None or not known.holds(version):
-            known = await self._look_up(key, version)
+        known = self._known.get(secret)
+        if known is None or known.kind != kind or not known.holds(version):
+            known = await self._look_up(secret, kind, version)
             if known is None:
                 return None
-        moment = dt.datetime.now(dt.UTC)
-        if known.identity.expires_at <= moment:
+        moment = time.time()
+        if known.ends_at <= moment:
             return None
-        if known.noted_at is None or moment - known.noted_at >= NOTED:
-            self._note(known, moment)
+        if known.to_be_noted_at <= moment:
+            self._note(known)
         return known.identity
 
     async def sign_in(
@@ -156,24 +155,25 @@ class Accounts:
         await asyncio.gather(*self._notes.values(), return_exceptions=True)
         self._hashing.close()
 
-    async def _look_up(self, key: "tuple[str, str]", version: Version) -> "_Known | None":
-        kind, digest = key
+    async def _look_up(self, secret: str, kind: str, version: Version) -> "_Known | None":
+        digest = digest_of(secret)
         read_at = time.monotonic()
         changes = self._changes
         holder = await self._database.read(TokenService, lambda tokens: tokens.holder(digest, kind))
-        self._known.pop(key, None)
+        self._known.pop(secret, None)
         if holder is None:
             return None
-        known = _Known(holder.identity, holder.last_used_at, version, read_at)
+        known = _Known(kind, holder, version, read_at)
         if changes == self._changes:
             if len(self._known) >= MOST_KNOWN:
                 self._known.clear()
-            self._known[key] = known
+            self._known[secret] = known
         return known
 
-    def _note(self, known: "_Known", moment: dt.datetime) -> None:
+    def _note(self, known: "_Known") -> None:
         """Write down that a token was used, without anybody waiting for it."""
-        known.noted_at = moment
+        moment = dt.datetime.now(dt.UTC)
+        known.to_be_noted_at = (moment + NOTED).timestamp()
         token_id = known.identity.token_id
         if token_id not in self._notes:
             task = asyncio.get_running_loop().create_task(self._write_note(token_id, moment))
@@ -192,9 +192,11 @@ class Accounts:
 class _Known:
     """A secret that the database confirmed, and when."""
 
-    def __init__(self, identity: Identity, noted_at: dt.datetime | None, version: Version, read_at: float) -> None:
-        self.identity = identity
-        self.noted_at = noted_at
+    def __init__(self, kind: str, holder: Holder, version: Version, read_at: float) -> None:
+        self.kind = kind
+        self.identity = holder.identity
+        self.ends_at = holder.identity.expires_at.timestamp()
+        self.to_be_noted_at = 0.0 if holder.last_used_at is None else (holder.last_used_at + NOTED).timestamp()
         self._version = version
         self._read_at = read_at
 

@@ -221,18 +221,18 @@ class SQLiteBackend(PooledReads):
         )
         self._writes = GroupCommit(lambda: self._session(None), is_locked)
         self._path = str(url.database)
-        self._watch: sqlite3.Connection | None = None
+        self._watch: sqlite3.Cursor | None = None
 
     def commits(self) -> int | None:
         """By a connection that does nothing else: what it commits itself, it would not count."""
         try:
             if self._watch is None:
                 uri = f"{Path(self._path).as_uri()}?mode=rw"
-                self._watch = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
-            number: int = self._watch.execute("PRAGMA data_version").fetchone()[0]
+                raw = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=0, check_same_thread=False)
+                self._watch = raw.cursor()
+            return self._watch.execute("PRAGMA data_version").fetchone()[0]  # type: ignore[no-any-return]
         except sqlite3.Error:
             return None
-        return number
 
     async def write(self, service: type[S], work: Work[S, T]) -> T:
         return await self._writes.write(service, work)
@@ -253,7 +253,7 @@ class SQLiteBackend(PooledReads):
         await self._writes.close()
         await super().close()
         if self._watch is not None:
-            self._watch.close()
+            self._watch.connection.close()
             self._watch = None
         await self.engine.dispose()
         self._threads.shutdown(wait=False)
