@@ -65,7 +65,8 @@ async def _verify(charge: Charge, source: Session) -> None:
     tell = charge.watcher.tell
     async with charge.links.target.snapshot() as target:
         here, there = await both(
-            sums(source, charge.tables, lambda done: tell("Verifying", done, None)), sums(target, charge.tables)
+            sums(source, charge.tables, lambda done: tell("Verifying", done, charge.copied or None)),
+            sums(target, charge.tables),
         )
         charge.sums = here
         if here != there:

@@ -1,16 +1,20 @@
 """What a coordinator holds while it is in charge of a switch: the two databases, its turns, and where it stands."""
 
 import asyncio
+import random
 import sys
-from collections.abc import Sequence
-from contextlib import AsyncExitStack
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 import sqlalchemy as sa
 
-from project.database.errors import Gone
+from project.database.errors import Busy, Gone
 from project.database.links import Link
-from project.transfer import protocol
+from project.transfer import gates, protocol
+from project.transfer.capture import QUEUE_SECONDS, Pause
+from project.transfer.gates import LockedGate
 from project.transfer.protocol import Gate, Step
 from project.transfer.report import Findings, TableSum
 from project.transfer.sides import Side
@@ -19,12 +23,40 @@ DECIDED = frozenset({Step.LAST_READ, Step.COMMIT_TARGET, Step.COMMIT_SOURCE, Ste
 """The steps that nobody stops at: writers wait, or the service has moved already."""
 
 
+PATIENCE = 600.0
+"""Seconds that the source's gate is tried for: somebody may be loading a large file in one transaction."""
+
+
 class Stopped(Exception):
     """Between two steps, because somebody asked for it."""
 
 
 class Failed(Exception):
     """The switch cannot go on; the message says why, and what to do."""
+
+
+@asynccontextmanager
+async def gate_of_source(
+    link: Link, pause: Pause = asyncio.sleep, *, turn: int | None = None, shared: bool = False
+) -> AsyncIterator[LockedGate]:
+    """Its gate in a transaction, for which writers queue up no longer than QUEUE_SECONDS at a time: some databases let
+    them hold the gate's lock until they commit. Raises Failed where the lock is never to be had, Replaced.
+    """
+    deadline = time.monotonic() + PATIENCE
+    async with AsyncExitStack() as stack:
+        while True:
+            try:
+                gate = gates.locked(link, QUEUE_SECONDS, turn=turn, shared=shared)
+                locked = await stack.enter_async_context(gate)
+                break
+            except Busy as error:
+                if time.monotonic() > deadline:
+                    raise Failed(
+                        f"There were writes under way for {PATIENCE:.0f} seconds on end: end what holds a transaction "
+                        "open for that long, then try again."
+                    ) from error
+            await pause(random.uniform(0.05, 0.2))
+        yield locked
 
 
 class Watcher(Protocol):
@@ -135,6 +167,10 @@ class Charge:
         was_asked = self._stopping.is_set()
         self._stopping.set()
         return not was_asked
+
+    def locked_source(self, *, shared: bool = False) -> AbstractAsyncContextManager[LockedGate]:
+        """Its gate, if it is still this coordinator's turn."""
+        return gate_of_source(self.links.source, self.pause_for, turn=self.gate.turn, shared=shared)
 
     async def pause_for(self, seconds: float) -> None:
         """Raises Stopped at once when somebody asks for that."""

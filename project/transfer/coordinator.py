@@ -43,7 +43,7 @@ async def run(charge: Charge, goal: Goal) -> None:
     """Raises Refused, Failed and DatabaseError with the reason and what to do, Stopped where somebody asked for it."""
     try:
         await _connect(charge, goal)
-        await _go_on(charge, await take(charge, goal))
+        await _go_on(charge, await _take(charge, goal))
     except (Failed, Refused, DatabaseError) as error:
         if charge.gate.phase not in UNCOPIED or isinstance(error, Replaced):
             raise
@@ -66,6 +66,15 @@ async def _connect(charge: Charge, goal: Goal) -> None:
             f"{charge.target.alias} cannot be reached: it keeps what it has, and takes no writes until a switch to it "
             "empties it."
         )
+
+
+async def _take(charge: Charge, goal: Goal, turn: int | None = None) -> Step:
+    try:
+        return await take(charge, goal, turn)
+    except OutcomeUnknown as error:
+        raise Failed(
+            f"{charge.source.alias} did not say whether this has taken charge of the switch: --resume or --abort it."
+        ) from error
 
 
 async def _go_on(charge: Charge, step: Step) -> None:
@@ -94,8 +103,8 @@ async def _reach_again(charge: Charge, error: DatabaseError) -> Step:
                 charge.step = Step.COMMIT_SOURCE
                 return Step.SEE
             goal: Goal = "abort" if charge.gate.phase is Phase.ABORTING else "resume"
-            return await take(charge, goal, turn=charge.gate.turn)
-        except (Gone, OutcomeUnknown) as another:
+            return await _take(charge, goal, turn=charge.gate.turn)
+        except Gone as another:
             if loop.time() > deadline:
                 raise Failed(await _why_not(charge)) from another
         await charge.pause_for(RECONNECT_SECONDS)
@@ -122,7 +131,7 @@ async def _undo(charge: Charge, error: Exception) -> None:
     charge.watcher.say("Taking back what was done.")
     try:
         await _connect(charge, "abort")
-        await _go_on(charge, await take(charge, "abort", turn=charge.gate.turn))
+        await _go_on(charge, await _take(charge, "abort", turn=charge.gate.turn))
     except (Failed, Refused, DatabaseError) as second:
         raise Failed(f"{error} It could not be taken back: {second} Run `switchdb --abort`.") from error
     raise Failed(f"{error} Nothing has changed: the service goes on with {charge.source.alias}.") from error

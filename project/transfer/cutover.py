@@ -44,7 +44,7 @@ async def prepare(charge: Charge) -> Step:
 
 async def wait_for_servers(charge: Charge) -> Step:
     """Until all of them are ready, or have had time enough. Raises Failed for one that cannot reach the target."""
-    async with gates.locked(charge.links.source, GATE_SECONDS, turn=charge.gate.turn) as locked:
+    async with charge.locked_source() as locked:
         await locked.session.run(_ASK_AGAIN)
     deadline = time.monotonic() + READY_SECONDS
     while late := await not_ready(charge):
@@ -68,14 +68,13 @@ async def not_ready(charge: Charge) -> list[Server]:
 async def evict(charge: Charge) -> Step:
     """Take those out that are not ready: when their leases have run out, nobody reads there any more."""
     charge.begin(Step.EVICT)
-    source, turn = charge.links.source, charge.gate.turn
-    async with gates.locked(source, GATE_SECONDS, turn=turn) as locked:
+    async with charge.locked_source() as locked:
         await locked.session.run(_EVICT, switch=charge.gate.switch)
     marked_at = clock()
     while not protocol.may_remove(marked_at, clock()):
         await charge.pause_for(protocol.leases_over_at(marked_at) - clock())
     charge.begin(Step.EVICTED)
-    async with gates.locked(source, GATE_SECONDS, turn=turn) as locked:
+    async with charge.locked_source() as locked:
         await locked.session.run(_REMOVE_EVICTED)
     return Step.READ_LOG
 

@@ -107,7 +107,7 @@ async def _read_back(target: Session, table: sa.Table, rows: Sequence[Row]) -> N
 async def _consume(charge: Charge, backlog: Backlog) -> None:
     """Exactly what was read: an entry may be committed after another of a higher number."""
     async for numbers in backlog.numbers():
-        async with gates.locked(charge.links.source, GATE_SECONDS, turn=charge.gate.turn) as locked:
+        async with charge.locked_source(shared=True) as locked:
             for start in range(0, len(numbers), len(_NUMBERS)):
                 some = numbers[start : start + len(_NUMBERS)]
                 some += [some[-1]] * (len(_NUMBERS) - len(some))

@@ -43,6 +43,7 @@ class Operations:
                 if plan.findings.rows:
                     return surveys.planned(source, target, plan)
                 await migrations.migrate(target.database)
+                await surveys.require_tables(target, self._tables)
                 await target.look()
                 if target.identity == source.identity:
                     raise Failed(

@@ -45,6 +45,7 @@ def planned(source: Side, target: Side, found: Plan) -> Report:
 async def look_ahead(source: Side, target: Side, tables: Sequence[sa.Table], watcher: Watcher) -> Plan:
     """At everything that a switch to an empty database could fail at. Raises Failed and DatabaseError."""
     await migrations.require(source.database)
+    await require_tables(source, tables)
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(source.link())
         there = None
@@ -58,6 +59,17 @@ async def look_ahead(source: Side, target: Side, tables: Sequence[sa.Table], wat
         total = sum([await _count(source, table) for table in tables])
         return await make_plan(
             here, target.dialect, there, tables, lambda done: watcher.tell("Looking at every row", done, total)
+        )
+
+
+async def require_tables(side: Side, tables: Sequence[sa.Table]) -> None:
+    """Raises Failed where they are not what the models say, or have no key by which a row could be named."""
+    for table in tables:
+        if not table.primary_key.columns:
+            raise Failed(f"The table {table.name} has no primary key, so its changes cannot be followed: give it one.")
+    if differences := await migrations.drift(side.database, tables[0].metadata):
+        raise Failed(
+            f"The tables of {side.alias} are not what the migrations made, it would take: {'; '.join(differences)}."
         )
 
 

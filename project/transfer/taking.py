@@ -14,7 +14,7 @@ from project.database.statements import Statement
 from project.transfer import capture as log
 from project.transfer import gates, protocol
 from project.transfer.capture import GATE_SECONDS
-from project.transfer.charge import Charge, Failed
+from project.transfer.charge import Charge, Failed, gate_of_source
 from project.transfer.gates import ServerRow
 from project.transfer.protocol import Gate, Phase, Registration, Step
 
@@ -27,7 +27,7 @@ async def take(charge: Charge, goal: Goal, turn: int | None = None) -> Step:
     if not charge.target_is_away:
         async with charge.links.target.alone() as session:
             charge.seen = (await gates.read(session)).gate.turn
-    async with gates.locked(charge.links.source, GATE_SECONDS, turn=turn) as locked:
+    async with gate_of_source(charge.links.source, charge.pause_for, turn=turn) as locked:
         gate = _taken(locked.gate, goal, charge)
         await locked.put(gate, other_alias=charge.target.alias)
     charge.gate = gate
@@ -76,7 +76,7 @@ async def capture(charge: Charge) -> Step:
 
 
 async def advance(charge: Charge, then: Step) -> Step:
-    async with gates.locked(charge.links.source, GATE_SECONDS, turn=charge.gate.turn) as locked:
+    async with charge.locked_source() as locked:
         gate = protocol.advance(locked.gate, charge.gate.turn)
         await locked.put(gate)
     charge.gate = gate
@@ -104,11 +104,11 @@ async def forget(charge: Charge) -> Step:
     """Leave the source as it was."""
     charge.begin(Step.FORGET)
     link = charge.links.source
-    async with gates.locked(link, GATE_SECONDS, turn=charge.gate.turn) as locked:
+    async with charge.locked_source() as locked:
         goes_back = locked.gate.back
     if not goes_back:
         await log.remove(link, charge.tables, charge.gate.turn, charge.pause_for)
-    async with gates.locked(link, GATE_SECONDS, turn=charge.gate.turn) as locked:
+    async with charge.locked_source() as locked:
         await locked.put(protocol.forget(locked.gate, charge.gate.turn), other_alias=charge.target.alias)
         await locked.session.run(_ALL_HERE)
     return Step.DONE

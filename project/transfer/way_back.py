@@ -9,7 +9,7 @@ from project.database.sessions import Session
 from project.database.statements import Statement
 from project.database.switching import LOG
 from project.transfer import capture, gates, protocol
-from project.transfer.capture import GATE_SECONDS
+from project.transfer.charge import gate_of_source
 from project.transfer.draining import Backlog
 from project.transfer.protocol import Phase
 from project.transfer.sides import Side
@@ -50,7 +50,7 @@ async def complete(side: Side, tables: Sequence[sa.Table]) -> None:
     """
     has_log = await length(side, tables) > 0
     async with side.link() as link:
-        async with gates.locked(link, GATE_SECONDS) as locked:
+        async with gate_of_source(link) as locked:
             if locked.gate.phase is not Phase.IDLE or not has_log:
                 await locked.put(protocol.complete(locked.gate))
             turn = locked.gate.turn

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +16,11 @@ from sqlalchemy import make_url
 from project.database.errors import DatabaseError
 from tests.commands import manage, managed, report
 from tests.coordinators import Coordinator, coordinating
-from tests.processes import until
+from tests.processes import ROOT, until
 from tests.rosters import as_csv, students
 from tests.schemas import schema
 from tests.servers import MariaDB, PostgreSQL, in_a_loop
+from tests.terminals import terminal
 from tests.units import Desk, opened
 
 NewDatabase = Callable[[str], str]
@@ -175,6 +177,16 @@ class TestSwitch:
         assert result.stderr.splitlines()[0] == "step=TAKE"
         assert result.stderr.splitlines()[-1] == "step=OPEN"
 
+    def test_shows_who_watches_how_far_it_has_come(self, pair: Callable[[str, str], Pair]) -> None:
+        both = pair("sqlite", "sqlite")
+        with terminal(
+            [sys.executable, "manage.py", "switchdb", "other"], ROOT, both.settings | {"TERM": "xterm"}
+        ) as shown:
+            told = shown.rest()
+        assert "Verifying" in told
+        assert "rows went from default (SQLite) to other (SQLite)" in told
+        assert "step=" not in told
+
     def test_moves_a_service_without_rows(self, new_database: NewDatabase) -> None:
         source, target = new_database("sqlite"), new_database("sqlite")
         managed(source, "migrate")
@@ -223,6 +235,15 @@ class TestRefusal:
         both = pair("sqlite", "sqlite")
         change(both.target, "CREATE TABLE students (id INTEGER PRIMARY KEY, name TEXT)")
         assert "tables that no migration made: students (id, name)" in both.refusal("other")
+
+    @pytest.mark.parametrize(("of", "alias"), [("source", "default"), ("target", "other")])
+    def test_of_tables_that_were_changed_by_hand(self, pair: Callable[[str, str], Pair], of: str, alias: str) -> None:
+        both = pair("sqlite", "sqlite")
+        managed(both.target, "migrate")
+        change(getattr(both, of), "ALTER TABLE students ADD COLUMN notes TEXT")
+        told = both.refusal("other")
+        assert told.startswith(f"The tables of {alias} are not what the migrations made, it would take: ")
+        assert "remove column students.notes" in told
 
     def test_of_the_database_that_the_service_uses(self, pair: Callable[[str, str], Pair]) -> None:
         both = pair("sqlite", "sqlite")

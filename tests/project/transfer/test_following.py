@@ -11,18 +11,21 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import psutil
 import pytest
+import sqlalchemy as sa
 
-from project.database import links, parse_url
+from project.database import Database, links, parse_url
 from project.database.places import Place
 from project.settings import load
 from project.transfer.charge import Failed
 from project.transfer.protocol import Phase, Step
 from tests.clients import Client, serving
+from tests.commands import managed
 from tests.lines import line_to
 from tests.load import Load, exported
 from tests.problems import refused
-from tests.processes import Service, running, started, until
+from tests.processes import SECONDS, Service, running, started, until
 from tests.switches import Pair, gate, phase
+from tests.units import Desk
 
 TARGETS = {"sqlite": "postgresql", "postgresql": "mariadb", "mariadb": "sqlite", "mysql": "sqlite"}
 """What each engine is left for here, so that each is arrived at as well."""
@@ -30,6 +33,7 @@ LOCK_UP = {
     "postgresql": ["BEGIN", "LOCK TABLE _gate IN ACCESS EXCLUSIVE MODE"],
     "mysql": ["LOCK TABLES _gate WRITE"],
 }
+NAMES = sa.select(sa.column("name", sa.String)).select_from(sa.table("students"))
 STUDENT = {"name": "Ananya", "department": "CSE", "cgpa": 8.9}
 
 
@@ -176,6 +180,45 @@ class TestServer:
                 hammer.wait_for(5)
             assert set(hammer.answers) == {("write", 201), ("read", 200)}
             assert phase(pair.new) is Phase.RETAINING
+
+    def test_ends_an_export_where_it_began(self, pair: Pair) -> None:
+        with serving(pair.settings) as client:
+            created(client, "before")
+            began, moved = threading.Event(), threading.Event()
+
+            async def look_twice(desk: Desk) -> list[int]:
+                counts = [len(await desk.look(NAMES))]
+                began.set()
+                await asyncio.to_thread(moved.wait)
+                return [*counts, len(await desk.look(NAMES))]
+
+            database: Database = client.app.state.database
+
+            def exported_counts() -> list[int]:
+                return client.blocking_portal.call(database.snapshot, Desk, look_twice)
+
+            with ThreadPoolExecutor(1) as thread:
+                export = thread.submit(exported_counts)
+                assert began.wait(SECONDS)
+                pair.move()
+                created(client, "after")
+                moved.set()
+                assert export.result() == [1, 1]
+            assert names(client) == ["before", "after"]
+
+    @pytest.mark.engines("sqlite")
+    def test_follows_from_record_to_record(self, pair: Pair, new_database: Callable[[str], str]) -> None:
+        third = {**pair.named, "DATABASE_URL_THIRD": new_database("sqlite")}
+        with serving(load(third)) as client:
+            created(client, "before")
+            pair.move()
+            created(client, "between")
+            managed(pair.old, "switchdb", "--complete", **third)
+            managed(pair.old, "switchdb", "third", **third)
+            created(client, "after")
+        with serving(load(third)) as client:
+            assert names(client) == ["before", "between", "after"]
+        assert [phase(url) for url in (pair.old, pair.new)] == [Phase.MOVED] * 2
 
     def test_lets_a_switch_that_was_given_up_go(self, pair: Pair) -> None:
         with serving(pair.settings) as client:

@@ -359,6 +359,8 @@ def classify(error: BaseException) -> errors.DatabaseError | None:
     match code:
         case "57014" | "25P04":
             return errors.TimedOut()
+        case "25P03":
+            return errors.Lost("The server has ended a transaction in which nothing was said.")
         case "55P03":
             return errors.Busy()
         case "53100":
