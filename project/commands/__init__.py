@@ -92,12 +92,12 @@ class Commands(click.Group):
 
 
 def _folders_of_apps() -> list[Path]:
-    folders = sorted((ROOT / "apps").glob("*/commands"))
-    if folders:
-        from project.settings import INSTALLED_APPS
-
-        folders = [ROOT / "apps" / app / "commands" for app in INSTALLED_APPS]
-    return folders
+    """Of those that are installed, which the settings say without being run."""
+    for statement in ast.parse((ROOT / "project" / "settings.py").read_bytes()).body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id="INSTALLED_APPS"), value=ast.Tuple() as apps):
+                return [ROOT / "apps" / app / "commands" for app in ast.literal_eval(apps)]
+    return []
 
 
 def _entry(path: Path) -> Entry:

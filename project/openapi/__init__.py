@@ -42,8 +42,8 @@ problem; of a body or query that is refused, `errors` names every bad field.
 nobody else was faster; otherwise the answer is 412. A request with an `Idempotency-Key` may be sent again: it is done
 once.
 
-**Access.** A request says who makes it with a token, as `Authorization: Bearer ...`. Each operation names the least
-role that may call it: a `viewer` reads, an `editor` writes too, an `admin` does everything.
+**Access.** A request says who makes it with a token, as `Authorization: Bearer ...`. A `viewer`
+reads, an `editor` writes too, an `admin` does everything; `x-least-role` names the least that an operation needs.
 
 **Lists.** A page of a list ends with `next_cursor`; send it as `cursor`, with the same sort and filters, for the page
 that follows.

@@ -123,8 +123,13 @@ def in_lines(text: str) -> str:
 
 
 def add_security(operation: Described) -> None:
-    """Whether a token is asked for, and of which role: pages offered no place to give one."""
-    operation.content["security"] = [] if operation.role is None else [{SCHEME: [operation.role]}]
+    """Whether a token is asked for, and of which role: pages offered no place to give one.
+
+    OpenAPI has room for roles among the scopes, but linters take them for scopes that nobody declared.
+    """
+    operation.content["security"] = [] if operation.role is None else [{SCHEME: []}]
+    if operation.role is not None:
+        operation.content["x-least-role"] = operation.role
 
 
 def add_query(operation: Described) -> None:

@@ -102,7 +102,7 @@ class TestRefusal:
 
     def test_to_listen_where_this_machine_is_not(self, url: str) -> None:
         sentence = refusal(url, "--host=192.0.2.7", DEBUG="false", SECRET_KEY="k" * 50, ALLOWED_HOSTS="*")
-        assert sentence.startswith("Port 0 of 192.0.2.7 cannot be used (cannot assign requested address)")
+        assert sentence.startswith("Port 8000 of 192.0.2.7 cannot be used (cannot assign requested address)")
 
     def test_of_a_name_that_nobody_has(self, url: str) -> None:
         assert refusal(url, "--host=no.such.host.invalid").startswith("no.such.host.invalid is no address")

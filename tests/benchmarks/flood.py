@@ -1,0 +1,90 @@
+"""What reads cost while passwords are guessed: `python -m tests.benchmarks.flood [DATABASE_URL] [GUESSES]`.
+
+Four workers on one database. A reader with a token reads one student after the other, first alone and then beside
+sixteen connections that guess at passwords, of one account and of many in turns.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from tests.processes import ROOT, SECONDS, Service, running
+
+WORKERS, CONNECTIONS, GUESSES = 4, 16, 10_000
+READS = 1_000
+SETTINGS = {
+    "DEBUG": "false",
+    "SECRET_KEY": "of a benchmark, and long enough for one",
+    "ALLOWED_HOSTS": "127.0.0.1",
+    "LOG_LEVEL": "WARNING",
+    "SUPERUSER_PASSWORD": "correct horse battery",
+}
+
+
+def main(url: str, guesses: int) -> None:
+    manage(url, "migrate")
+    manage(url, "createsuperuser", "--noinput", "--username=ananya")
+    token = manage(url, "createtoken", "ananya").strip()
+    with running(url, f"--workers={WORKERS}", **SETTINGS) as service:  # type: ignore[arg-type]
+        reader = service.client(headers={"Authorization": f"Bearer {token}"})
+        student = reader.post("/students", json={"name": "Ananya", "department": "CSE", "cgpa": 8.9})
+        path = student.headers["location"]
+        count = iter(range(READS))
+        show("alone", read_while(reader, path, lambda: next(count, None) is not None))
+        found: Counter[int] = Counter()
+        began = time.monotonic()
+        flood = threading.Thread(target=lambda: found.update(guess(service, guesses)))
+        flood.start()
+        show("beside the guesses", read_while(reader, path, flood.is_alive))
+        print(f"{guesses} guesses in {time.monotonic() - began:.1f} s: {dict(found)}, of which 401 were looked at")
+
+
+def manage(url: str, *arguments: str) -> str:
+    environment = {**os.environ, **SETTINGS, "DATABASE_URL": url}
+    command = [sys.executable, "manage.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def read_while(reader: httpx.Client, path: str, goes_on: Callable[[], bool]) -> list[float]:
+    """How long each read took, in milliseconds."""
+    times = []
+    while goes_on():
+        began = time.perf_counter()
+        assert reader.get(path).status_code == 200
+        times.append((time.perf_counter() - began) * 1000)
+    return times
+
+
+def show(name: str, times: list[float]) -> None:
+    cuts = statistics.quantiles(times, n=100)
+    print(f"{name:>20}: {len(times):6} reads, median {cuts[49]:6.2f} ms, 99 of 100 in {cuts[98]:7.2f} ms")
+
+
+def guess(service: Service, guesses: int) -> Counter[int]:
+    def guess_some(place: int) -> Counter[int]:
+        found: Counter[int] = Counter()
+        with httpx.Client(base_url=service.url, timeout=SECONDS) as client:
+            for number in range(place, guesses, CONNECTIONS):
+                name = "ananya" if number % 2 else f"user{number}"
+                found[client.post("/auth/token", json={"username": name, "password": "a guess"}).status_code] += 1
+        return found
+
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        return sum(threads.map(guess_some, range(CONNECTIONS)), Counter())
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        main(
+            sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/flood.sqlite3",
+            int(sys.argv[2]) if len(sys.argv) > 2 else GUESSES,
+        )
