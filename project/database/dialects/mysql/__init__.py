@@ -461,7 +461,7 @@ class MySQLConnection:
         except asyncmy.errors.Error as error:
             self.note(error)
             if _code(error) == 1146 and GATE in str(error) and not self.looks_at_gate:
-                # MariaDB 10.11 says so now and then of a statement that it prepared before there were triggers.
+                # MariaDB 10.11 says so for good of a statement that it prepared just when a trigger was made.
                 self.broken = True
                 raise errors.Transient("A trigger's table was overlooked.") from error
             raise
