@@ -1,5 +1,7 @@
 """In step with the source: its log is drained until little is left, and then, once, both sides are compared."""
 
+import time
+
 from project.database.sessions import Session
 from project.transfer import gates, protocol
 from project.transfer.charge import Charge, Failed
@@ -9,7 +11,9 @@ from project.transfer.protocol import Phase, Step
 from project.transfer.verify import both, compare, sums
 
 LITTLE = 500
-"""Entries of the log with which the cutover may begin: writers wait for as many to be drained."""
+"""Entries of the log with which the cutover may begin, however long they took: writers wait for about as many."""
+SHARE = 1 / 4
+"""Of the longest pause: the cutover may also begin after any number that took no longer."""
 ROUNDS = 20
 """How often the log is drained while it does not get shorter."""
 IDLE_SECONDS = 0.5
@@ -21,9 +25,10 @@ async def catch_up(charge: Charge) -> Step:
     charge.begin(Step.READ_LOG)
     async with charge.links.reading.snapshot() as source:
         count = await Backlog(source, charge.tables).count()
+        began = time.monotonic()
         if count:
             await drain(charge, source, count)
-        if count > LITTLE:
+        if count > LITTLE and time.monotonic() - began > charge.max_pause * SHARE:
             return _again(charge, count)
         charge.rounds = 0
         if charge.gate.phase is Phase.FOLLOWING and not charge.keeps_copying:

@@ -162,6 +162,10 @@ class Charge:
         self.step = step
         self.watcher.step(step)
 
+    @property
+    def is_stopping(self) -> bool:
+        return self._stopping.is_set()
+
     def stop(self) -> bool:
         """Ask for an end between two steps; whether that was not asked for before."""
         was_asked = self._stopping.is_set()

@@ -1,7 +1,8 @@
 """Who moves the service: takes one step of the protocol after the other, from wherever a switch stands."""
 
 import asyncio
-from collections import Counter
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 from project.database.errors import DatabaseError, Denied, Gone, OutcomeUnknown
@@ -18,7 +19,8 @@ PATIENCE = 10.0
 RECONNECT_SECONDS = 0.5
 """Between two tries to reach it."""
 MOST_BREAKS = 5
-"""Of connections, in one phase: something is wrong then that does not pass."""
+BREAKS_SECONDS = 300.0
+"""When connections break that often within this time, something is wrong that does not pass."""
 
 STEPS: dict[Step, Callable[[Charge], Awaitable[Step]]] = {
     Step.CLAIM: claim,
@@ -78,16 +80,17 @@ async def _take(charge: Charge, goal: Goal, turn: int | None = None) -> Step:
 
 
 async def _go_on(charge: Charge, step: Step) -> None:
-    breaks: Counter[Phase] = Counter()
+    breaks: deque[float] = deque(maxlen=MOST_BREAKS)
     while step is not Step.DONE:
         try:
             step = await STEPS[step](charge)
         except Denied:
             raise
         except (Gone, OutcomeUnknown) as error:
-            breaks[charge.gate.phase] += 1
-            if breaks[charge.gate.phase] > MOST_BREAKS:
+            now = time.monotonic()
+            if len(breaks) == MOST_BREAKS and now - breaks[0] < BREAKS_SECONDS:
                 raise
+            breaks.append(now)
             step = await _reach_again(charge, error)
 
 

@@ -172,13 +172,20 @@ def _stopped_by_signals(charge: Charge) -> Iterator[None]:
     task = asyncio.current_task()
 
     def stop() -> None:
-        if not charge.stop() and task is not None:
+        if charge.stop():
+            charge.watcher.say("Stopping after this step: again, and it stops at once, as it would in a crash.")
+        elif task is not None:
             task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     try:
         yield
+    except asyncio.CancelledError:
+        if task is None or not charge.is_stopping:
+            raise
+        task.uncancel()
+        raise Stopped from None
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)

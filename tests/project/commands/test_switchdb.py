@@ -330,6 +330,10 @@ CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_
 """
 
 
+WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = '{}' AND wait_event = 'PgSleep'"
+HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'"
+
+
 @contextmanager
 def in_step(both: Pair, *arguments: str) -> Iterator[Coordinator]:
     """One that keeps copying, with all rows copied."""
@@ -388,6 +392,25 @@ class TestInterruption:
         assert both.moved("--resume")["state"] == "done"
         assert len(dump(both.target)) == ROWS + 1
 
+    def test_need_not_wait_for_the_end_of_a_step(
+        self, pair: Callable[[str, str], Pair], postgresql: PostgreSQL
+    ) -> None:
+        both = pair("sqlite", "postgresql")
+        managed(both.target, "migrate")
+        change(both.target, WAITS, BEFORE_INSERT.format("waits"))
+        with coordinating(both.settings, "other") as coordinator:
+            assert coordinator.at("COPY"), coordinator.told
+            until(lambda: postgresql.execute(WAITING.format(make_url(both.target).database)), "it to copy")
+            coordinator.process.send_signal(signal.SIGINT)
+            until(lambda: "Stopping after this step" in coordinator.told, "it to say what it does")
+            coordinator.process.send_signal(signal.SIGINT)
+            assert coordinator.wait() == 1
+            assert coordinator.lines[-1].startswith("Error: Stopped.")
+        assert phase(both.source) == "copying"
+        postgresql.execute(HANG_UP.format(make_url(both.target).database))
+        assert both.moved("--abort")["state"] == "aborted"
+        assert [phase(both.source), phase(both.target)] == ["idle", "idle"]
+
     def test_of_the_way_back_can_be_aborted(self, pair: Callable[[str, str], Pair]) -> None:
         both = pair("sqlite", "postgresql")
         both.moved("other")
@@ -424,15 +447,13 @@ class TestAbsence:
         both = pair("sqlite", "postgresql")
         name = make_url(both.target).database
         managed(both.target, "migrate")
-        change(
-            both.target, WAITS, "CREATE TRIGGER waits BEFORE INSERT ON students FOR EACH ROW EXECUTE FUNCTION waits()"
-        )
+        change(both.target, WAITS, BEFORE_INSERT.format("waits"))
         before = schema(both.source), dump(both.source)
         with coordinating(both.settings, "other") as coordinator:
-            waiting = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'PgSleep'"
-            until(lambda: postgresql.execute(waiting), "it to copy")
+            assert coordinator.at("COPY"), coordinator.told
+            until(lambda: postgresql.execute(WAITING.format(name)), "it to copy")
             postgresql.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-            postgresql.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+            postgresql.execute(HANG_UP.format(name))
             both.add(1)
             assert coordinator.wait() == 1
         assert "Nothing has changed: the service goes on with default." in coordinator.lines[-1]

@@ -30,7 +30,7 @@ from project.database.dialects.mysql.switching import MOVED, MySQLSwitching
 from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
-from project.database.switching import COORDINATOR_SILENCE, REFUSAL, WRITER_SILENCE
+from project.database.switching import COORDINATOR_SILENCE, GATE, REFUSAL, WRITER_SILENCE
 
 name = "mysql"
 title = "MySQL/MariaDB"
@@ -358,6 +358,8 @@ def _note_deadlock(context: sa.engine.ExceptionContext) -> None:
 class MySQLConnection:
     """`id_step` is how far apart the ids of rows are that one statement inserts."""
 
+    looks_at_gate = False
+
     def __init__(self, alchemy: AsyncConnection, driver: Any, id_step: int) -> None:
         self.alchemy = alchemy
         self.broken = False
@@ -466,6 +468,10 @@ class MySQLConnection:
             await cursor.execute(sql, tuple(parameters))
         except asyncmy.errors.Error as error:
             self.note(error)
+            if _code(error) == 1146 and GATE in str(error) and not self.looks_at_gate:
+                # MariaDB 10.11 says so for good of a statement that it prepared just when a trigger was made.
+                self.broken = True
+                raise errors.Transient("A trigger's table was overlooked.") from error
             raise
         except ValueError as error:  # a number that the driver cannot send
             raise asyncmy.errors.DataError(1264, str(error)) from error
@@ -482,6 +488,8 @@ class MySQLConnection:
 
 class MySQLLink(MySQLConnection):
     """Each statement stands for itself until a transaction is begun."""
+
+    looks_at_gate = True
 
     async def begin(self) -> None:
         await self._driver.query(
