@@ -36,20 +36,15 @@ class Operations:
         async with self._sides() as sides:
             source, record = await sides.active()
             target = sides.named(alias)
-            self._refuse_same(source, target)
-            if not await self._is_way_back(record, target):
+            there = await self._look_at_target(source, target)
+            if record.gate.phase is not Phase.RETAINING or there is None or target.identity != record.gate.other:
                 protocol.begin(record.gate, "", "")
                 plan = await surveys.look_ahead(source, target, self._tables, self._watcher)
                 if plan.findings.rows:
                     return surveys.planned(source, target, plan)
                 await migrations.migrate(target.database)
-                await surveys.require_tables(target, self._tables)
-                await target.look()
-                if target.identity == source.identity:
-                    raise Failed(
-                        f"{target.alias} is the same database as {source.alias}, or a copy of its file: name an empty "
-                        "one."
-                    )
+                if there is None or there.gate.phase is not Phase.FILLING:  # what that lacks it gets when it is opened
+                    await surveys.require_tables(target, self._tables)
             return await self._run(source, target, "switch")
 
     async def resume(self) -> Report:
@@ -107,18 +102,21 @@ class Operations:
                 found=0,
             )
 
-    async def _is_way_back(self, record: Record, target: Side) -> bool:
-        if record.gate.phase is not Phase.RETAINING or not target.is_there:
-            return False
-        try:
-            await target.look()
-        except Outdated:
-            return False
-        return target.identity == record.gate.other
-
-    def _refuse_same(self, source: Side, target: Side) -> None:
+    async def _look_at_target(self, source: Side, target: Side) -> Record | None:
+        """What it says of itself; None where it does not yet."""
         if source.is_same(target):
             raise Failed(f"The service uses {target.alias} already.")
+        if not target.is_there:
+            return None
+        try:
+            record = await target.look()
+        except Outdated:
+            return None
+        if target.identity == source.identity:
+            raise Failed(
+                f"{target.alias} is the same database as {source.alias}, or a copy of its file: name an empty one."
+            )
+        return record
 
     async def _run(self, source: Side, target: Side, goal: Goal, *, target_is_away: bool = False) -> Report:
         charge = Charge(

@@ -95,6 +95,8 @@ async def unclaim(charge: Charge) -> Step:
                 await link.switching.unfence(locked.session, charge.tables)
             await link.switching.tighten(locked.session, charge.tables)
         await locked.put(gate, other_alias=charge.source.alias)
+    async with link.alone() as session:
+        await link.switching.validate(session, charge.tables)
     if gate.phase is Phase.IDLE:
         await log.remove(link, charge.tables, gate.turn, charge.pause_for)
     return Step.FORGET

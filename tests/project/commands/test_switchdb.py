@@ -106,6 +106,11 @@ def phase(url: str) -> str:
     return str(look(url, "SELECT phase FROM _gate")[0][0])
 
 
+def moved_to(told: Any) -> dict[str, int]:
+    """The rows of each table that a report has."""
+    return {each["name"]: each["rows"] for each in told["tables"]}
+
+
 DIRECTIONS = [
     ("sqlite", "postgresql"),
     ("postgresql", "mariadb"),
@@ -138,10 +143,10 @@ class TestSwitch:
         ]  # fmt: skip
         assert told["state"] == "done"
         assert (told["from"]["alias"], told["to"]["alias"]) == ("default", "other")
-        assert [(each["name"], each["rows"]) for each in told["tables"]] == [
-            ("idempotency_keys", 1), ("students", ROWS - 2),
-        ]  # fmt: skip
-        assert told["rows"] == ROWS - 1
+        moved = moved_to(told)
+        assert (moved["idempotency_keys"], moved["students"]) == (1, ROWS - 2)
+        assert set(moved) == {table.name for table in registry.tables(load({}).installed_apps)}
+        assert told["rows"] == sum(moved.values()) > ROWS - 1
         assert told["pause_ms"] > 0
         assert told["findings"] == []
         assert told["switch_id"] == look(both.source, "SELECT switch FROM _gate")[0][0]
@@ -157,7 +162,7 @@ class TestSwitch:
         back = both.moved("--back")
         assert both.dumped() == after
         assert back["rows"] == 3
-        assert back["tables"][1]["rows"] == ROWS - 2
+        assert moved_to(back)["students"] == ROWS - 2
         assert [phase(both.source), phase(both.target)] == ["retaining", "moved"]
         with pytest.raises(DatabaseError):
             change(both.target, INSERT)
@@ -165,15 +170,15 @@ class TestSwitch:
     def test_returns_where_the_target_is_named_that_was_left_last(self, pair: Callable[[str, str], Pair]) -> None:
         both = pair("sqlite", "sqlite")
         both.moved("other")
-        both.add(2)
-        assert both.moved("default")["rows"] == 2
+        change(both.target, INSERT)
+        assert both.moved("default")["rows"] == 1
         assert both.moved("other")["rows"] == 0
 
     def test_tells_people_what_it_came_to(self, pair: Callable[[str, str], Pair]) -> None:
         result = pair("sqlite", "sqlite").switchdb("other")
         assert result.exit_code == 0
         assert f"students\t{ROWS}\t" in result.stdout
-        assert f"{ROWS} rows went from default (SQLite) to other (SQLite)" in result.stdout
+        assert re.search(r"^\d+ rows went from default \(SQLite\) to other \(SQLite\)", result.stdout, re.MULTILINE)
         assert result.stderr.splitlines()[0] == "step=TAKE"
         assert result.stderr.splitlines()[-1] == "step=OPEN"
 
@@ -294,7 +299,7 @@ class TestRefusal:
         assert "no room left on its disk. Nothing has changed" in both.refusal("other")
         assert phase(both.target) == "idle"
         change(both.target, "DROP TRIGGER is_full ON students")
-        assert both.moved("other")["rows"] == ROWS + 1
+        assert moved_to(both.moved("other"))["students"] == ROWS + 1
 
     def test_of_a_second_one_while_one_is_under_way(self, pair: Callable[[str, str], Pair]) -> None:
         both = pair("sqlite", "sqlite")
@@ -421,7 +426,7 @@ class TestInterruption:
         assert [phase(both.source), phase(both.target)] == ["moved", "retaining"]
         both.add(1)
         told = both.moved("--back")
-        assert told["tables"][1]["rows"] == ROWS + 3
+        assert moved_to(told)["students"] == ROWS + 3
         assert len(dump(both.source)) == ROWS + 3
 
 
@@ -463,5 +468,5 @@ class TestAbsence:
         postgresql.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         assert phase(both.target) == "filling"
         change(both.target, "DROP TRIGGER waits ON students")
-        assert both.moved("other")["rows"] == ROWS + 1
+        assert moved_to(both.moved("other"))["students"] == ROWS + 1
         assert len(dump(both.target)) == ROWS + 1
