@@ -18,7 +18,7 @@ from project.database.places import Place
 from project.settings import Settings
 from project.transfer import protocol, ways
 from project.transfer.gates import Record
-from project.transfer.leases import Leased, clock
+from project.transfer.leases import LOOK_SECONDS, Leased, clock
 from project.transfer.moving import Departure, Preparation
 from project.transfer.protocol import Phase, Registration
 from project.transfer.servers import Sight
@@ -33,8 +33,8 @@ WAITING = 0.005
 """Seconds between two looks while requests wait."""
 PREPARING = 0.02
 """Seconds between two looks while the service is about to move."""
-PREPARING_SECONDS = 60.0
-"""How long that counts as being so: whoever moves it may have died."""
+EAGER_SECONDS = 60.0
+"""How long it is looked at that often: whoever moves the service may have died."""
 MOST_BOUNCES = 8
 """How many records are followed at once, from one database to the next."""
 
@@ -57,7 +57,7 @@ class Follower:
         self._looking: asyncio.Task[None] | None = None
         self._preparation: Preparation | None = None
         self._departure: Departure | None = None
-        self._endings: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._failure: str | None = None
 
     @property
@@ -129,17 +129,23 @@ class Follower:
         if self._preparation is not None:
             await self._preparation.close()
         if self._departure is not None:
-            await self._departure.close()
+            self._departure.end()
         if self._registered:
             with contextlib.suppress(DatabaseError):
                 await here.leave(self._id)
         await here.close()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=LOOK_SECONDS)
+            for task in late:
+                task.cancel()
 
     def _pause(self) -> float:
         if self._departure is not None:
-            return WAITING
-        since = self._preparing_since
-        return protocol.RENEWAL if since is None or clock() > since + PREPARING_SECONDS else PREPARING
+            since: float | None = self._departure.seen_at
+            pause = WAITING
+        else:
+            since, pause = self._preparing_since, PREPARING
+        return protocol.RENEWAL if since is None or clock() > since + EAGER_SECONDS else pause
 
     def _note(self, failure: str | None) -> None:
         """Log a failure when it begins and when it ends."""
@@ -153,8 +159,15 @@ class Follower:
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """A task that knows nothing of the request which began it, and whose failure may interest nobody."""
         task = asyncio.get_running_loop().create_task(work, context=contextvars.Context())
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None and not isinstance(failure, DatabaseError):
+            log.error("task failed", exc_info=failure)
 
     async def _look(self) -> None:
         for _ in range(MOST_BOUNCES):

@@ -82,12 +82,12 @@ class Departure:
 
     def __init__(self, me: str, place: Leased, record: Record, seen_at: float, start: Start) -> None:
         """`seen_at` is when the record was seen that sent the server on."""
-        self.place = place
+        self.seen_at = seen_at
+        self._place = place
         self._me = me
         self._switch = record.gate.switch or ""
-        self._seen_at = seen_at
         self._start = start
-        self._tasks = [start(self._leave())]
+        self._leaving = start(self._leave())
         self._opening: asyncio.Task[None] | None = None
 
     def open(self, target: Leased, tables: Sequence[sa.Table]) -> None:
@@ -97,33 +97,28 @@ class Departure:
 
     def end(self) -> None:
         """Close the database that was left, once everybody is through with it."""
-        self._tasks.append(self._start(self._retire()))
-
-    async def close(self) -> None:
-        for task in (tasks := {*self._tasks, *([self._opening] if self._opening else [])}):
-            task.cancel()
-        await asyncio.wait(tasks)
-        await self.place.close()
+        self._start(self._retire())
 
     async def _leave(self) -> None:
         for _ in range(MOST_TRIES):
             with contextlib.suppress(DatabaseError):
-                await self.place.leave(self._me)
+                await self._place.leave(self._me)
                 return
             await asyncio.sleep(protocol.RENEWAL)
 
     async def _open(self, target: Leased, tables: Sequence[sa.Table]) -> None:
         try:
-            registered = await self.place.servers()
+            registered = await self._place.servers()
         except DatabaseError:
             registered = 1  # or more: who cannot tell waits for their leases to end
-        if protocol.may_open(registered, self._seen_at, clock()):
+        if protocol.may_open(registered, self.seen_at, clock()):
             try:
                 async with links.link(target.dialect, target.backend) as link:
                     await open_target(link, self._switch, tables)
             except DatabaseError as error:
                 log.error("cannot open the database", switch=self._switch, reason=str(error))
+                await asyncio.sleep(protocol.RENEWAL)
 
     async def _retire(self) -> None:
-        await asyncio.wait({self._tasks[0], *([self._opening] if self._opening else [])})
-        await self.place.retire()
+        await asyncio.wait({self._leaving, *([self._opening] if self._opening else [])})
+        await self._place.retire()
