@@ -10,18 +10,17 @@ from tests.people import PASSWORD
 Headers = dict[str, str]
 
 
+PRODUCTION: dict[str, Any] = {
+    "DEBUG": "false",
+    "SECRET_KEY": "kept for tests, and long enough for them",
+    "ALLOWED_HOSTS": "127.0.0.1",
+    "LOG_LEVEL": "WARNING",
+}
+
+
 def production(database_url: str, **variables: str) -> Settings:
     """Settings with which everybody is asked who they are."""
-    return load(
-        {
-            "DATABASE_URL": database_url,
-            "DEBUG": "false",
-            "SECRET_KEY": "kept for tests, and long enough for them",
-            "ALLOWED_HOSTS": "127.0.0.1",
-            "LOG_LEVEL": "WARNING",
-            **variables,
-        }
-    )
+    return load({"DATABASE_URL": database_url, **PRODUCTION, **variables})
 
 
 def sign_in(client: httpx.Client, username: str, password: str = PASSWORD, **options: Any) -> httpx.Response:

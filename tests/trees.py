@@ -58,6 +58,14 @@ class Tree:
         line = ", ".join(left) + ("," if len(left) == 1 else "")
         self.edit("project/settings.py", f"({names[1]})", f"({line})")
 
+    def install(self, printed: str) -> None:
+        """Adds the app whose line startapp has printed."""
+        line = re.search(r"^ +(INSTALLED_APPS: .*)$", printed, re.MULTILINE)
+        now = re.search(r"^INSTALLED_APPS: .*$", (self.root / "project/settings.py").read_text(), re.MULTILINE)
+        assert line is not None
+        assert now is not None
+        self.edit("project/settings.py", now[0], line[1])
+
     def run(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """A Python command, such as `-m pytest`, with no settings but its own."""
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import managed
+from tests.people import PASSWORD
 from tests.processes import Service, running
 from tests.requirements import missing
+from tests.tokens import PRODUCTION, token_of
 from tests.toolchains import ARCHIVE, compile_typescript, openapi_generator, run
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -18,11 +21,23 @@ JAKARTA = "package jakarta.annotation; public @interface {name} {{ {members} }}"
 """Annotations of Jakarta's that generated Java uses, and that the generator's own archive lacks."""
 
 
+USER = ("ada", PASSWORD)
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """On an empty database."""
-    with running(f"sqlite:///{tmp_path / 'registrar.sqlite3'}") as service:
+    """On a database with one user, an admin; it asks everybody who they are."""
+    url = f"sqlite:///{tmp_path / 'registrar.sqlite3'}"
+    managed(url, "migrate")
+    managed(url, "createsuperuser", "--noinput", "--username=ada", SUPERUSER_PASSWORD=PASSWORD)
+    with running(url, **PRODUCTION) as service:
         yield service
+
+
+@pytest.fixture
+def token(service: Service) -> str:
+    with service.client() as client:
+        return token_of(client, "ada")["Authorization"].removeprefix("Bearer ")
 
 
 def blocks(readme: Path, language: str, service: Service) -> str:
@@ -33,42 +48,44 @@ def blocks(readme: Path, language: str, service: Service) -> str:
 
 
 class TestPython:
-    def check_and_run(self, client: Path, program: Path, *arguments: str) -> str:
+    def check_and_run(self, client: Path, program: Path, *arguments: str, token: str = "") -> str:
         run(sys.executable, "-m", "mypy", "--strict", program, cwd=client)
-        return run(sys.executable, "-W", "error", program, *arguments, PYTHONPATH=str(client))
+        return run(sys.executable, "-W", "error", program, *arguments, PYTHONPATH=str(client), TOKEN=token)
 
     def test_client_is_typed_strictly(self, python_client: Path) -> None:
         run(sys.executable, "-m", "mypy", "--strict", "registrar_client", cwd=python_client)
 
     def test_program_does_all_that_the_service_does(self, python_client: Path, service: Service) -> None:
-        assert self.check_and_run(python_client, PROGRAMS / "program.py", service.url) == "done\n"
+        assert self.check_and_run(python_client, PROGRAMS / "program.py", service.url, *USER) == "done\n"
 
-    def test_readme_shows_what_works(self, python_client: Path, service: Service, tmp_path: Path) -> None:
+    def test_readme_shows_what_works(self, python_client: Path, service: Service, token: str, tmp_path: Path) -> None:
         program = tmp_path / "readme.py"
         program.write_text(blocks(python_client / "README.md", "python", service), encoding="utf-8")
-        printed = self.check_and_run(python_client, program)
+        printed = self.check_and_run(python_client, program, token=token)
         assert "still the same" in printed
         assert "ImportReport(created=1" in printed
 
 
 class TestTypeScript:
-    def check_and_run(self, client: Path, source: str, folder: Path, *arguments: str) -> str:
+    def check_and_run(self, client: Path, source: str, folder: Path, *arguments: str, token: str = "") -> str:
         (folder / "node_modules").mkdir()
         (folder / "node_modules" / "registrar-client").symlink_to(client)
         (folder / "package.json").write_text('{"type": "module"}')
         (folder / "program.ts").write_text(source, encoding="utf-8")
         compile_typescript(folder, "--target", "ES2023", "--module", "NodeNext", "program.ts")
-        return run("node", folder / "program.js", *arguments)
+        return run("node", folder / "program.js", *arguments, TOKEN=token)
 
     def test_program_does_all_that_the_service_does(
         self, typescript_client: Path, service: Service, tmp_path: Path
     ) -> None:
         source = (PROGRAMS / "program.ts").read_text(encoding="utf-8")
-        assert self.check_and_run(typescript_client, source, tmp_path, service.url) == "done\n"
+        assert self.check_and_run(typescript_client, source, tmp_path, service.url, *USER) == "done\n"
 
-    def test_readme_shows_what_works(self, typescript_client: Path, service: Service, tmp_path: Path) -> None:
+    def test_readme_shows_what_works(
+        self, typescript_client: Path, service: Service, token: str, tmp_path: Path
+    ) -> None:
         source = blocks(typescript_client / "README.md", "typescript", service)
-        printed = self.check_and_run(typescript_client, source, tmp_path)
+        printed = self.check_and_run(typescript_client, source, tmp_path, token=token)
         assert "still the same" in printed
         assert "created: 1," in printed
 
@@ -79,7 +96,7 @@ class TestOpenApiGenerator:
         (tmp_path / "package.json").write_text('{"type": "module"}')
         shutil.copy(PROGRAMS / "fetch.ts", tmp_path)
         compile_typescript(tmp_path, "--target", "ES2023", "--module", "NodeNext", "fetch.ts")
-        assert run("node", tmp_path / "fetch.js", service.url) == "done\n"
+        assert run("node", tmp_path / "fetch.js", service.url, *USER) == "done\n"
 
     def test_java_serves_a_program(self, document: Path, service: Service, tmp_path: Path) -> None:
         if shutil.which("javac") is None:
@@ -96,4 +113,4 @@ class TestOpenApiGenerator:
             (annotations / f"{name}.java").write_text(JAKARTA.format(name=name, members=members))
         sources = [PROGRAMS / "Program.java", *annotations.glob("*.java"), *(client / "src/main").rglob("*.java")]
         run("javac", "-nowarn", "-proc:none", "-d", tmp_path / "classes", "-cp", ARCHIVE, *sources)
-        assert run("java", "-cp", f"{tmp_path / 'classes'}:{ARCHIVE}", "Program", service.url) == "done\n"
+        assert run("java", "-cp", f"{tmp_path / 'classes'}:{ARCHIVE}", "Program", service.url, *USER) == "done\n"

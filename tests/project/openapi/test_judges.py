@@ -45,9 +45,7 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     own.write_bytes(COMMITTED.read_bytes())
     tree = Tree(folder)
     tree.uninstall("students")
-    printed = tree.managed("startapp", "courses", "--model", "Course")
-    line = next(line.strip() for line in printed.splitlines() if "INSTALLED_APPS" in line)
-    tree.edit("project/settings.py", "INSTALLED_APPS: tuple[str, ...] = ()", line)
+    tree.install(tree.managed("startapp", "courses", "--model", "Course"))
     new = folder / "courses.json"
     tree.managed("openapi", "--output", str(new))
     return {"students": own, "courses": new}

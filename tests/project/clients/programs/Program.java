@@ -1,4 +1,5 @@
-// What a user of a client by openapi-generator's java does: given the service's URL.
+// What a user of a client by openapi-generator's java does: given the service's URL, a username and its
+// password.
 
 import java.nio.file.Files;
 import java.util.ArrayList;
@@ -8,6 +9,7 @@ import java.util.stream.IntStream;
 import registrar.ApiClient;
 import registrar.ApiException;
 import registrar.ApiResponse;
+import registrar.api.AuthApi;
 import registrar.api.StudentsApi;
 import registrar.model.FieldError;
 import registrar.model.ImportReport;
@@ -18,6 +20,7 @@ import registrar.model.StudentCreate;
 import registrar.model.StudentPage;
 import registrar.model.StudentStatistics;
 import registrar.model.StudentUpdate;
+import registrar.model.TokenCreate;
 
 public class Program {
     interface Call {
@@ -59,9 +62,15 @@ public class Program {
 
     public static void main(String[] arguments) throws Exception {
         client.updateBaseUri(arguments[0]);
-        StudentsApi api = new StudentsApi(client);
+        check(refused(401, () -> new StudentsApi(client).getStudentStatistics(null, null, null, null, null)).getStatus() == 401, "let in");
 
         // The first request of a connection asks for HTTP/2.
+        TokenCreate who = new TokenCreate().username(arguments[1]).password(arguments[2]);
+        String token = new AuthApi(client).createToken(who).getAccessToken();
+        client.setRequestInterceptor(request -> request.header("Authorization", "Bearer " + token));
+        check(new AuthApi(client).getMe().getUsername().equals(arguments[1]), "me");
+        StudentsApi api = new StudentsApi(client);
+
         ApiResponse<Student> created = api.createStudentWithHttpInfo(student("Ananya", "CSE", 8.9), "first");
         ApiResponse<Student> again = api.createStudentWithHttpInfo(student("Ananya", "CSE", 8.9), "first");
         String tag = created.getHeaders().get("etag").get(0);

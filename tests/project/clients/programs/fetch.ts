@@ -1,7 +1,9 @@
-// What a user of a client by openapi-generator's typescript-fetch does: given the service's URL.
+// What a user of a client by openapi-generator's typescript-fetch does: given the service's URL, a username and its
+// password.
 
 import assert from 'node:assert/strict';
 import {
+  AuthApi,
   Configuration,
   ListStudentsSortEnum,
   ProblemFromJSON,
@@ -12,7 +14,7 @@ import {
   type Student,
 } from './client/index.js';
 
-const api = new StudentsApi(new Configuration({ basePath: process.argv[2] ?? '' }));
+const [, , basePath = '', username = '', password = ''] = process.argv;
 
 async function refused(call: Promise<unknown>): Promise<Problem> {
   try {
@@ -28,6 +30,13 @@ async function all(parameters: ListStudentsRequest): Promise<Student[]> {
   const page = await api.listStudents(parameters);
   return page.nextCursor === undefined ? page.items : [...page.items, ...(await all({ ...parameters, cursor: page.nextCursor }))];
 }
+
+const outside = new Configuration({ basePath });
+assert.equal((await refused(new StudentsApi(outside).listStudents())).status, 401);
+const { accessToken } = await new AuthApi(outside).createToken({ tokenCreate: { username, password } });
+const inside = new Configuration({ basePath, accessToken });
+assert.equal((await new AuthApi(inside).getMe()).username, username);
+const api = new StudentsApi(inside);
 
 const studentCreate = { name: 'Ananya', department: 'CSE', cgpa: 8.9 };
 const created = await api.createStudentRaw({ studentCreate, idempotencyKey: crypto.randomUUID() });

@@ -1,10 +1,12 @@
-"""What a user of the client does, in the order of a day: given the service's URL."""
+"""What a user of the client does, in the order of a day: given the service's URL, a username and its password."""
 
 import asyncio
 import datetime as dt
 import sys
 
-from registrar_client import Client
+from registrar_client import AuthenticatedClient, Client
+from registrar_client.api.audit import list_audit_entries
+from registrar_client.api.auth import create_token, get_me, list_tokens, revoke_token
 from registrar_client.api.students import (
     create_student,
     create_students,
@@ -22,6 +24,8 @@ from registrar_client.models import (
     ExportStudentsFormat,
     ImportReport,
     ListStudentsSort,
+    Me,
+    NewToken,
     Problem,
     Student,
     StudentBatch,
@@ -29,10 +33,53 @@ from registrar_client.models import (
     StudentPage,
     StudentStatistics,
     StudentUpdate,
+    TokenCreate,
+    TokenCreateRole,
+    TokenList,
 )
 from registrar_client.retries import retry, retry_asyncio
 
-client = Client(base_url=sys.argv[1])
+_, url, username, password = sys.argv
+
+
+def sign_in(role: TokenCreateRole = TokenCreateRole.ADMIN) -> AuthenticatedClient:
+    body = TokenCreate(username=username, password=password, role=role)
+    token = create_token.sync(client=Client(base_url=url), body=body)
+    assert isinstance(token, NewToken)
+    return AuthenticatedClient(base_url=url, token=token.access_token)
+
+
+def stay_out() -> None:
+    wrong = create_token.sync(client=Client(base_url=url), body=TokenCreate(username=username, password="no, not this"))
+    assert isinstance(wrong, Problem)
+    assert wrong.status == 401
+    forged = AuthenticatedClient(base_url=url, token="forged")
+    answer = list_students.sync_detailed(client=forged)
+    assert isinstance(answer.parsed, Problem)
+    assert answer.parsed.type_ == "/problems/unauthenticated"
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def look_after_tokens() -> None:
+    viewer = sign_in(TokenCreateRole.VIEWER)
+    me = get_me.sync(client=viewer)
+    assert isinstance(me, Me)
+    assert (me.username, me.role) == (username, "viewer")
+    denied = create_student.sync(client=viewer, body=StudentCreate(name="Ananya", department="CSE", cgpa=8.9))
+    assert isinstance(denied, Problem)
+    assert denied.status == 403
+    tokens = list_tokens.sync(client=client)
+    assert isinstance(tokens, TokenList)
+    assert me.token_id in [token.id for token in tokens.items]
+    assert revoke_token.sync_detailed(me.token_id, client=client).status_code == 204
+
+
+def look_back() -> None:
+    entries = list_audit_entries.iterate(client=client, record="students.student", limit=10)
+    assert {"create", "update", "delete"} <= {entry.action for entry in entries}
+
+
+client = sign_in()
 
 
 def create() -> tuple[Student, str]:
@@ -144,6 +191,8 @@ def delete(student: Student) -> None:
     assert delete_student.sync_detailed(student.id, client=client).status_code == 404
 
 
+stay_out()
+look_after_tokens()
 student, tag = create()
 create_many()
 list_all()
@@ -153,4 +202,5 @@ be_refused()
 move_files()
 sum_up()
 delete(student)
+look_back()
 print("done")

@@ -1,26 +1,64 @@
-// What a user of the client does, in the order of a day: given the service's URL.
+// What a user of the client does, in the order of a day: given the service's URL, a username and its password.
 
 import assert from 'node:assert/strict';
 import {
   client,
   createStudent,
   createStudents,
+  createToken,
   deleteStudent,
   exportStudents,
+  getMe,
   getStudent,
   getStudentStatistics,
   importStudents,
+  iterateAuditEntries,
   iterateStudents,
   listStudents,
+  listTokens,
   replaceStudent,
   retry,
+  revokeToken,
   updateStudent,
   type Problem,
   type Student,
   type StudentCreate,
 } from 'registrar-client';
 
-client.setConfig({ baseUrl: process.argv[2] ?? '' });
+const [, , baseUrl = '', username = '', password = ''] = process.argv;
+client.setConfig({ baseUrl });
+
+async function signIn(role: 'admin' | 'viewer'): Promise<string> {
+  const { data } = await createToken({ body: { username, password, role }, throwOnError: true });
+  return data.access_token;
+}
+
+async function stayOut(): Promise<void> {
+  const wrong = await createToken({ body: { username, password: 'no, not this' } });
+  assert.equal(wrong.error?.status, 401);
+  const { error, response } = await listStudents();
+  assert.equal(error?.type, '/problems/unauthenticated');
+  assert(response.headers.get('WWW-Authenticate')?.startsWith('Bearer'));
+}
+
+async function lookAfterTokens(): Promise<void> {
+  const auth = await signIn('viewer');
+  const { data: me } = await getMe({ auth, throwOnError: true });
+  assert.deepEqual([me.username, me.role], [username, 'viewer']);
+  const denied = await createStudent({ auth, body: { name: 'Ananya', department: 'CSE', cgpa: 8.9 } });
+  assert.equal(denied.error?.status, 403);
+  const { data } = await listTokens({ throwOnError: true });
+  assert(data.items.some(({ id }) => id === me.token_id));
+  assert.equal((await revokeToken({ path: { token_id: me.token_id } })).response.status, 204);
+}
+
+async function lookBack(): Promise<void> {
+  const actions = new Set<string>();
+  for await (const entry of iterateAuditEntries({ query: { record: 'students.student', limit: 10 } })) {
+    actions.add(entry.action);
+  }
+  assert(['create', 'update', 'delete'].every((action) => actions.has(action)));
+}
 
 async function create(): Promise<[Student, string]> {
   const body: StudentCreate = { name: 'Ananya', department: 'CSE', cgpa: 8.9 };
@@ -138,6 +176,10 @@ async function remove(student: Student): Promise<void> {
   assert.equal((await deleteStudent({ path })).response.status, 404);
 }
 
+await stayOut();
+const token = await signIn('admin');
+client.setConfig({ baseUrl, auth: () => token });
+await lookAfterTokens();
 const [student, tag] = await create();
 await createMany();
 await listAll();
@@ -147,4 +189,5 @@ await beRefused();
 await moveFiles();
 await sumUp();
 await remove(student);
+await lookBack();
 console.log('done');
