@@ -223,13 +223,15 @@ def start_mariadb(folder: Path) -> MariaDB:
             f"--datadir={data}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
-        ]
+        ],
+        TMPDIR=str(data),  # another one that starts deletes the temporary tables that it finds in its own
     )
     certificates.make(data)
     if user is not None:
         os.chown(data / "server.key", user.pw_uid, user.pw_gid)
     options = {
         "datadir": str(data),
+        "tmpdir": str(data),
         "socket": str(data / "socket"),
         "port": str(port),
         "bind-address": "127.0.0.1",
@@ -352,8 +354,10 @@ def _own(data: Path, user: pwd.struct_passwd | None) -> None:
         os.chown(data, user.pw_uid, user.pw_gid)
 
 
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+def _run(command: list[str], **environment: str) -> None:
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, **environment}
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stdout}{done.stderr}")
 
