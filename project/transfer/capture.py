@@ -7,13 +7,14 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 
-from project.database.errors import Busy, Denied
+from project.database.errors import Busy, Denied, Transient
 from project.database.links import Link
 from project.database.statements import Statement
 from project.database.switching import LOG, holds_bytes
@@ -38,33 +39,41 @@ async def install(link: Link, tables: Sequence[sa.Table], turn: int, pause: Paus
     another's, Denied, and Busy, each with a sentence.
     """
     for table in tables:
-        await _change(link, table, turn, link.switching.guard, pause)
+        await _persist(partial(_change, link, table, turn, link.switching.guard), table.name, pause)
 
 
 async def remove(link: Link, tables: Sequence[sa.Table], turn: int, pause: Pause = asyncio.sleep) -> None:
     """Leave no trace of it, and nothing in the log. Raises like `install`."""
     for table in tables:
-        await _change(link, table, turn, link.switching.unguard, pause)
+        await _persist(partial(_change, link, table, turn, link.switching.unguard), table.name, pause)
+    await _persist(partial(_empty, link, turn), LOG, pause)
+
+
+async def _change(link: Link, table: sa.Table, turn: int, change: Change) -> None:
+    try:
+        async with gates.locked(link, GATE_SECONDS, turn=turn, shared=True) as locked:
+            await change(locked.session, table, QUEUE_SECONDS)
+    except Denied as error:
+        raise Denied(
+            f"The database user may not put triggers on the table {table.name}. {link.switching.rights}"
+        ) from error
+
+
+async def _empty(link: Link, turn: int) -> None:
     async with gates.locked(link, GATE_SECONDS, turn=turn) as locked:
         await locked.session.run(EMPTY)
 
 
-async def _change(link: Link, table: sa.Table, turn: int, change: Change, pause: Pause) -> None:
+async def _persist(attempt: Callable[[], Awaitable[None]], name: str, pause: Pause) -> None:
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
-            async with gates.locked(link, GATE_SECONDS, turn=turn, shared=True) as locked:
-                await change(locked.session, table, QUEUE_SECONDS)
-            return
-        except Denied as error:
-            raise Denied(
-                f"The database user may not put triggers on the table {table.name}. {link.switching.rights}"
-            ) from error
-        except Busy as error:
+            return await attempt()
+        except (Busy, Transient) as error:
             if time.monotonic() > deadline:
                 raise Busy(
-                    f"The table {table.name} has been in use for {PATIENCE:.0f} seconds on end: end what reads "
-                    "or writes it for that long, then try again."
+                    f"The table {name} has been in use for {PATIENCE:.0f} seconds on end: end what reads or writes it "
+                    "for that long, then try again."
                 ) from error
         await pause(random.uniform(0.05, 0.2))
 

@@ -455,8 +455,15 @@ class MySQLConnection:
             await self.alchemy.close()
 
     def note(self, error: BaseException) -> None:
-        """Keep in mind what an error of a statement did to the transaction and to the connection."""
+        """Keep in mind what an error of a statement did to the transaction and to the connection.
+
+        Raises Transient for one that has nothing to do with the statement.
+        """
         code = _code(error)
+        if code == 1146 and GATE in str(error) and not self.looks_at_gate:
+            # MariaDB 10.11 says so for good of a statement that it prepared just when a trigger was made.
+            self.broken = True
+            raise errors.Transient("A trigger's table was overlooked.") from error
         if code in _DEADLOCK:
             self._undone = error
         elif isinstance(error, asyncmy.errors.Error) and (code in _LOST or code < 1000 or 2000 <= code < 3000):
@@ -468,10 +475,6 @@ class MySQLConnection:
             await cursor.execute(sql, tuple(parameters))
         except asyncmy.errors.Error as error:
             self.note(error)
-            if _code(error) == 1146 and GATE in str(error) and not self.looks_at_gate:
-                # MariaDB 10.11 says so for good of a statement that it prepared just when a trigger was made.
-                self.broken = True
-                raise errors.Transient("A trigger's table was overlooked.") from error
             raise
         except ValueError as error:  # a number that the driver cannot send
             raise asyncmy.errors.DataError(1264, str(error)) from error

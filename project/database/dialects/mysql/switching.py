@@ -6,6 +6,7 @@ would end the transaction.
 """
 
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,6 +22,7 @@ from project.database.switching import GATE, LOG, REFUSAL, holds_bytes, insert_r
 
 MOVED = 31000
 """The error number with which the fence refuses: from the range that SIGNAL leaves to others."""
+DEADLOCK = 1213
 DEEPEST_CASCADE = 15
 """InnoDB goes no further: https://dev.mysql.com/doc/refman/8.4/en/create-table-foreign-keys.html."""
 _TOO_LATE = frozenset({1969, 1205, 3024})
@@ -35,16 +37,25 @@ class MySQLSwitching:
     )
 
     async def lock_gate(self, session: Session, wait: float, *, shared: bool = False) -> None:
-        """MySQL 8 counts the wait in whole seconds."""
+        """MySQL 8 counts the wait in whole seconds.
+
+        Writers that wait for each other's rows may come to wait for the gate too, behind this: somebody then has to
+        give way, and may come back.
+        """
         select = f"SELECT 1 FROM {GATE} WHERE id = 1 {'LOCK IN SHARE MODE' if shared else 'FOR UPDATE'}"
-        await session.held.begin()
-        try:
-            async with _busy(session, wait) as limited:
-                await session.held.fetch(limited(select), ())
-        except BaseException:
-            if not session.held.is_lost:
-                await session.held.rollback()
-            raise
+        deadline = time.monotonic() + wait
+        while True:
+            await session.held.begin()
+            try:
+                async with _busy(session, wait) as limited:
+                    await session.held.fetch(limited(select), ())
+                return
+            except BaseException as error:
+                if isinstance(error, Exception) and not session.held.is_lost:
+                    await session.held.rollback()
+                is_deadlock = isinstance(error, asyncmy.errors.Error) and error.args[:1] == (DEADLOCK,)
+                if not is_deadlock or time.monotonic() > deadline:
+                    raise
 
     async def guard(self, session: Session, table: sa.Table, wait: float) -> None:
         """Even an open reader is in the way."""
