@@ -356,7 +356,12 @@ def _own(data: Path, user: pwd.struct_passwd | None) -> None:
 
 def _run(command: list[str], **environment: str) -> None:
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**os.environ, **environment}
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
     )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed: {done.stdout}{done.stderr}")
