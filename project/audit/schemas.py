@@ -73,8 +73,8 @@ class AuditEntry(Struct, frozen=True, kw_only=True):
     created_at: Moment = field(name="at")
     updated_at: Moment = field(name="sealed_at")
     actor: Actor
-    actor_id: UserId | None
-    token_id: TokenId | None
+    actor_id: UserId | UnsetType = UNSET
+    token_id: TokenId | UnsetType = UNSET
     channel: Channel
     address: Annotated[
         str, Meta(max_length=50, description="The client's; empty where there is none.", examples=["203.0.113.7"])

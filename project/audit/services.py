@@ -42,6 +42,7 @@ class AuditService(Service[AuditEntry, AuditRepository, schemas.AuditEntry]):
         details = msgspec.json.decode(values.pop("details"), type=Details)
         changes = {name: schemas.AuditChange(*each) for name, each in details.changes.items()}
         shown = schemas.AuditDetails(changes, details.counts, details.keys, details.truncated)
+        values |= {name: msgspec.UNSET for name in ("actor_id", "token_id") if values[name] is None}
         return schemas.AuditEntry(**values, details=shown)
 
 

@@ -45,6 +45,7 @@ class Operations:
                 await migrations.migrate(target.database)
                 if there is None or there.gate.phase is not Phase.FILLING:  # what that lacks it gets when it is opened
                     await surveys.require_tables(target, self._tables)
+                await target.look()
             return await self._run(source, target, "switch")
 
     async def resume(self) -> Report:

@@ -18,7 +18,7 @@ from project.transfer.report import TableSum
 from project.transfer.verify import sums
 from tests import units
 from tests.commands import manage, managed, report
-from tests.filling import NOW, filled, students
+from tests.filling import NOW, filled, students, unsaid
 from tests.processes import ROOT
 
 NewDatabase = Callable[[str], str]
@@ -37,6 +37,7 @@ def change(url: str, *clauses: sa.Executable) -> None:
     async def scenario() -> None:
         async with units.opened(url) as database:
             await database.write(units.Desk, work)
+            await unsaid(database)
 
     asyncio.run(scenario())
 
