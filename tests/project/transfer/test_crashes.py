@@ -93,7 +93,7 @@ class Stage:
         if gate(self.url).phase is Phase.IDLE:
             coordinated(self.settings, self.target)
         elif not self.has_moved():
-            coordinated(self.settings, "--resume")
+            resume(self.settings)
         self.go_on()
 
     def go_on(self) -> None:
@@ -176,7 +176,7 @@ class TestKilledCoordinator:
                 if gate(there).phase is Phase.RETAINING:
                     coordinated(stage.settings, "--back")
                 elif gate(here).phase is not Phase.RETAINING:
-                    coordinated(stage.settings, "--resume")
+                    resume(stage.settings)
                 assert (gate(there).phase, gate(here).phase) == (Phase.MOVED, Phase.RETAINING)
                 assert (load.refused, load.broken) == ([], 0)
                 here, there = there, here
@@ -197,7 +197,7 @@ class TestKilledCoordinator:
                 if gate(stage.url).phase is Phase.MOVED:
                     assert code == 1
                     if gate(target).phase is not Phase.RETAINING:
-                        coordinated(stage.settings, "--resume")
+                        resume(stage.settings)
                     return
                 assert code == 0 or "No switch is under way" in coordinator.told
                 load.wait_for(WRITES)
@@ -222,7 +222,7 @@ class TestKilledCoordinator:
                 if gate(here).phase is Phase.MOVED:
                     assert code == 1
                     if gate(there).phase is not Phase.RETAINING:
-                        coordinated(stage.settings, "--resume")
+                        resume(stage.settings)
                     return
                 assert code == 0 or "No switch is under way" in coordinator.told
                 assert (gate(here).phase, gate(there).phase) == (Phase.RETAINING, Phase.MOVED)
@@ -261,6 +261,12 @@ class TestKilledWorker:
                     assert coordinator.wait() == 0, coordinator.told
                 load.wait_for(WRITES)
                 stage.go_on()
+
+
+def resume(settings: Mapping[str, str]) -> None:
+    """Go on where nobody does; the servers open a database that they were sent to by themselves."""
+    with coordinating(settings, "--resume") as coordinator:
+        assert coordinator.wait() == 0 or "No switch is under way" in coordinator.told, coordinator.told
 
 
 def kill_at(step: str, settings: Mapping[str, str], *arguments: str) -> None:

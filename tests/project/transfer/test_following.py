@@ -6,7 +6,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 import psutil
@@ -185,6 +185,7 @@ class TestServer:
         with serving(pair.settings) as client:
             created(client, "before")
             began, moved = threading.Event(), threading.Event()
+            exports: list[Future[list[int]]] = []
 
             async def look_twice(desk: Desk) -> list[int]:
                 counts = [len(await desk.look(NAMES))]
@@ -198,12 +199,18 @@ class TestServer:
                 return client.blocking_portal.call(database.snapshot, Desk, look_twice)
 
             with ThreadPoolExecutor(1) as thread:
-                export = thread.submit(exported_counts)
-                assert began.wait(SECONDS)
-                pair.move()
-                created(client, "after")
-                moved.set()
-                assert export.result() == [1, 1]
+
+                def export_before(step: Step) -> None:
+                    if step is Step.PREPARE:
+                        exports.append(thread.submit(exported_counts))
+                        assert began.wait(SECONDS)
+
+                try:
+                    pair.move(before=export_before)
+                    created(client, "after")
+                finally:
+                    moved.set()
+                assert [export.result() for export in exports] == [[1, 1]]
             assert names(client) == ["before", "after"]
 
     @pytest.mark.engines("sqlite")
