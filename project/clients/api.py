@@ -150,6 +150,12 @@ class Api:
         return any(operation.is_secured for operation in self.operations)
 
     @property
+    def schemes(self) -> list[str]:
+        """What is said of how callers say who they are."""
+        schemes = self.document.get("components", {}).get("securitySchemes", {}).values()
+        return [scheme["description"] for scheme in schemes if "description" in scheme]
+
+    @property
     def listing(self) -> Operation | None:
         return self._first(lambda each: each.has_pages and not each.needs_input)
 
