@@ -76,8 +76,8 @@ class Follower:
             except (Busy, TimedOut, Transient) as error:
                 if clock() > deadline:
                     raise Gone from error
-            except ways.Unnamed as error:
-                raise Gone from error  # its sentence is for the operator
+            except ways.Astray as error:
+                raise Gone from error
             if (place := self.sure(writes)) is not None:
                 return place
             if clock() > deadline:

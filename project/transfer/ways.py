@@ -9,15 +9,19 @@ from project.transfer.gates import Record
 from project.transfer.leases import Leased
 
 
-class Unnamed(Gone):
-    """None of the settings leads to the database, whether or not it is running."""
+class Astray(Gone):
+    """Nothing leads to the database of which a record tells; the message is for who runs the service."""
+
+
+class Unnamed(Astray):
+    """None of the settings does, whether or not it is running."""
 
 
 async def locate(settings: Settings, record: Record) -> Leased:
     """The database at the other end of a switch: of that identity, whatever it is called here.
 
     The alias that it has elsewhere is tried first, then all others; as this process knows them, and as they are by now.
-    Raises Unnamed, and Gone where an alias leads to no database that answers.
+    Raises Unnamed, and Astray where an alias leads to no database that answers.
     """
     alias = record.other_alias
     silent: dict[str, DatabaseError | SettingsError] = {}
@@ -41,10 +45,10 @@ async def locate(settings: Settings, record: Record) -> Leased:
     raise _lost(alias, silent, others)
 
 
-def _lost(alias: str | None, silent: Mapping[str, DatabaseError | SettingsError], others: set[str]) -> Gone:
+def _lost(alias: str | None, silent: Mapping[str, DatabaseError | SettingsError], others: set[str]) -> Astray:
     """What to tell: one that is `silent` may be the one, `others` are not."""
     if alias is not None and alias in silent:
-        return Gone(f"{variable_of(alias)} leads to no database that answers: {silent[alias]}")
+        return Astray(f"{variable_of(alias)} leads to no database that answers: {silent[alias]}")
     if alias is None or alias == "default":
         reason = "No DATABASE_URL here leads to the database that the service uses: set one to its URL."
     elif alias in others:
@@ -54,7 +58,9 @@ def _lost(alias: str | None, silent: Mapping[str, DatabaseError | SettingsError]
             f"The service is led to the database {alias}, which is not named here: set {variable_of(alias)} to its URL."
         )
     if silent:
-        return Gone(f"{reason} Or is it one that does not answer? These do not: {', '.join(map(variable_of, silent))}.")
+        return Astray(
+            f"{reason} Or is it one that does not answer? These do not: {', '.join(map(variable_of, silent))}."
+        )
     return Unnamed(reason)
 
 

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import psutil
@@ -25,6 +26,7 @@ from tests.load import Load, exported
 from tests.problems import refused
 from tests.processes import SECONDS, Service, running, started, until
 from tests.switches import Pair, gate, phase
+from tests.trees import Tree
 from tests.units import Desk
 
 TARGETS = {"sqlite": "postgresql", "postgresql": "mariadb", "mariadb": "sqlite", "mysql": "sqlite"}
@@ -259,6 +261,16 @@ class TestServerProcess:
             process.resume()
             assert {tuple(answer.result()) for answer in answers} == {("before", "after")}
             created(clients[0], "and on")
+
+    def test_learns_of_an_alias_that_was_given_after_it_had_started(self, tmp_path: Path) -> None:
+        tree = Tree(tmp_path)
+        old, new = f"sqlite:///{tmp_path}/old.sqlite3", f"sqlite:///{tmp_path}/new.sqlite3"
+        with running(old, root=tree.root) as service, service.client() as client:
+            created(client, "before")
+            tree.managed("switchdb", new, DATABASE_URL=old)
+            created(client, "after")
+            assert names(client) == ["before", "after"]
+        assert phase(old) is Phase.MOVED
 
     @pytest.mark.engines("postgresql", "mariadb")
     def test_that_cannot_see_the_gate_refuses_what_it_could_read(self, pair: Pair) -> None:
