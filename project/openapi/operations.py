@@ -28,6 +28,9 @@ from project.problems import Problem, ProblemDetails
 SCHEME = "token"
 """What the document calls the way in which callers say who they are."""
 
+ROLE = "x-role"
+"""The key of an operation for the least role that may call it, where a token is asked for."""
+
 PROBLEMS = "problems"
 """The key of a handler's `opt` for the problems that do not follow from what it declares."""
 
@@ -123,8 +126,14 @@ def in_lines(text: str) -> str:
 
 
 def add_security(operation: Described) -> None:
-    """Whether a token is asked for, and of which role: pages offered no place to give one."""
-    operation.content["security"] = [] if operation.role is None else [{SCHEME: [operation.role]}]
+    """Whether a token is asked for, and of which role: pages offered no place to give one.
+
+    The role stands beside it, and is no scope: the specification has scopes for tokens of other kinds.
+    """
+    operation.content["security"] = []
+    if operation.role is not None:
+        operation.content.update({"security": [{SCHEME: []}], ROLE: operation.role})
+        operation.content["description"] += f"\n\nFor the role `{operation.role}` and above."
 
 
 def add_query(operation: Described) -> None:
