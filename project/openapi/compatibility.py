@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from project.callers import ROLES
+from project.openapi.operations import ROLE
 from project.openapi.shapes import Direction, Shapes, resolved
 from project.openapi.structs import Json
 
@@ -84,6 +86,9 @@ class Comparison:
         for way in _ways(before.get("security", self._before.get("security", []))):
             if not any(other <= way for other in ways):
                 yield f"{place}: asks for {' or '.join(map(_credentials, ways))} of who gives {_credentials(way)}"
+        role, role_before = after.get(ROLE), before.get(ROLE)
+        if role_before in ROLES and role in ROLES and ROLES.index(role) > ROLES.index(role_before):
+            yield f"{place}: is for the role {role}, was for {role_before}"
 
     def _parameters(self, place: str, before: Json, after: Json) -> Iterator[str]:
         old, new = _parameters(before, self._before), _parameters(after, self._after)

@@ -28,6 +28,9 @@ from project.problems import Problem, ProblemDetails
 SCHEME = "token"
 """What the document calls the way in which callers say who they are."""
 
+ROLE = "x-least-role"
+"""The key of an operation for the least role that may call it, where a token is asked for."""
+
 PROBLEMS = "problems"
 """The key of a handler's `opt` for the problems that do not follow from what it declares."""
 
@@ -127,9 +130,10 @@ def add_security(operation: Described) -> None:
 
     OpenAPI has room for roles among the scopes, but linters take them for scopes that nobody declared.
     """
-    operation.content["security"] = [] if operation.role is None else [{SCHEME: []}]
+    operation.content["security"] = []
     if operation.role is not None:
-        operation.content["x-least-role"] = operation.role
+        operation.content.update({"security": [{SCHEME: []}], ROLE: operation.role})
+        operation.content["description"] += f"\n\nFor the role `{operation.role}` and above."
 
 
 def add_query(operation: Described) -> None:

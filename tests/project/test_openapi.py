@@ -114,8 +114,12 @@ class TestDocument:
         for schema in found:
             assert schema["format"] in sizes[schema["type"]], schema
 
-    def test_never_says_null(self, document: Json) -> None:
-        assert not [each for each in objects(document) if each.get("type") == "null"]
+    def test_never_asks_for_null(self, document: Json) -> None:
+        for name, operation in operations(document):
+            asked = [operation.get("parameters", []), operation.get("requestBody", {})]
+            taken = [each["$ref"].rpartition("/")[2] for each in objects(asked[1]) if "$ref" in each]
+            asked += [document["components"]["schemas"][component] for component in taken]
+            assert not [each for part in asked for each in objects(part) if each.get("type") == "null"], name
 
     def test_uses_every_component(self, document: Json) -> None:
         used = {each["$ref"].rpartition("/")[2] for each in objects(document) if "$ref" in each}
@@ -296,8 +300,8 @@ class TestAppOfOthers:
         assert described["tags"] == [{"name": "courses", "description": "Courses, and what they count."}]
         listing = named(described, "listCourses")
         assert listing["summary"] == "List courses"
-        assert listing["description"] == "In order of their title.\n\nAll of them."
-        assert named(described, "createCourse")["description"] == "Create a course."
+        assert listing["description"] == "In order of their title.\n\nAll of them.\n\nFor the role `viewer` and above."
+        assert named(described, "createCourse")["description"] == "Create a course.\n\nFor the role `editor` and above."
 
     def test_has_the_fields_of_a_query_as_parameters(self, described: Json) -> None:
         parameters = named(described, "listCourses")["parameters"]

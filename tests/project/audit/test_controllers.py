@@ -50,8 +50,6 @@ class TestList:
         assert entry == {
             "id": entry["id"],
             "actor": "",
-            "actor_id": None,
-            "token_id": None,
             "channel": "api",
             "address": entry["address"],
             "request_id": "abc",

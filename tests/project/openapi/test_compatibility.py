@@ -192,6 +192,13 @@ class TestOperations:
     def test_may_not_ask_for_more_of_callers(self, before: Any, after: Any, edits: list[str]) -> None:
         assert breaking_edits(document(security=before), document(security=after)) == edits
 
+    def test_may_not_be_for_fewer_roles(self) -> None:
+        before, after = document(security=[{"token": []}]), document(security=[{"token": []}])
+        before["paths"]["/things"]["post"]["x-least-role"] = "viewer"
+        after["paths"]["/things"]["post"]["x-least-role"] = "editor"
+        assert breaking_edits(before, after) == ["POST /things: is for the role editor, was for viewer"]
+        assert breaking_edits(after, before) == []
+
     def test_ask_as_the_document_does_where_they_do_not_say(self) -> None:
         before, after = document(), document()
         after["security"] = [{"token": []}]
