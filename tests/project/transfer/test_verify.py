@@ -75,7 +75,6 @@ class TestVerify:
         result = manage(source, "switchdb", "there", "--verify", "--json", DATABASE_URL_THERE=target)
         assert result.exit_code == 1
         found = report(result)
-        assert found["found"] == 3
         assert [each | wanted for each, wanted in zip(found["findings"], expected, strict=True)] == found["findings"]
         assert found["findings"][0]["reason"].startswith("is '")
         shown = manage(source, "switchdb", "there", "--verify", DATABASE_URL_THERE=target)
@@ -127,7 +126,6 @@ class TestVerify:
         source, target = filled(new_database("sqlite"), ROWS), new_database("postgresql")
         managed(target, "migrate")
         found = report(manage(source, "switchdb", "there", "--verify", "--json", DATABASE_URL_THERE=target))
-        assert found["found"] == ROWS
         assert len(found["findings"]) == 1000
         shown = manage(source, "switchdb", "there", "--verify", DATABASE_URL_THERE=target).output
         assert "These are the first of 5,000." in shown
