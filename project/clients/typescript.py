@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,9 @@ GENERATOR = Path(__file__).parent / "generator"
 """A package whose lock file names all that is run here."""
 
 HERE = Path(__file__).parent / "templates" / "typescript"
+STAMP = ".installed"
+"""A file in `node_modules` with the digest of the lock file that it was made from."""
+
 OLDEST_NODE = (20, 19)
 
 OPTIONS = {"plugins": ["@hey-api/client-fetch", "@hey-api/typescript", "@hey-api/sdk"]}
@@ -49,16 +53,28 @@ def generate_typescript(api: Api, name: str, folder: Path, say: Callable[[str], 
 def install(package: Path, say: Callable[[str], None]) -> Path:
     """The folder `node_modules` beside a lock file, with what that names and nothing else.
 
-    Raises ClientError.
+    Others may do the same meanwhile: it is made elsewhere, and is there whole or not at all. Raises ClientError.
     """
     modules = package / "node_modules"
-    stamp = modules / ".installed"
     digest = hashlib.sha256((package / "package-lock.json").read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != digest:
+    if not _is_of(digest, modules):
         say(f"Fetching what {package.name}/package-lock.json names from the npm registry, once.")
-        _run("npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(package))
-        stamp.write_text(digest)
+        with tempfile.TemporaryDirectory(prefix=".installing-", dir=package) as temporary:
+            made = Path(temporary) / modules.name
+            for part in ("package.json", "package-lock.json"):
+                shutil.copy(package / part, temporary)
+            _run("npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", temporary)
+            (made / STAMP).write_text(digest)
+            if not _is_of(digest, modules):
+                shutil.rmtree(modules, ignore_errors=True)
+                with suppress(OSError):  # another was faster
+                    made.rename(modules)
     return modules
+
+
+def _is_of(digest: str, modules: Path) -> bool:
+    stamp = modules / STAMP
+    return stamp.exists() and stamp.read_text() == digest
 
 
 def _need_node() -> None:
