@@ -1,5 +1,8 @@
 """What a database says of itself, and which servers use it."""
 
+import datetime as dt
+import uuid
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +13,7 @@ down_revision = "0003_accounts"
 
 
 def upgrade() -> None:
-    op.create_table(
+    gate = op.create_table(
         "_gate",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("identity", types.Text(length=36), nullable=False),
@@ -46,6 +49,17 @@ def upgrade() -> None:
         sa.Column("started_at", types.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk__servers")),
     )
+    row = {
+        "id": 1,
+        "identity": str(uuid.uuid4()),
+        "phase": "idle",
+        "fenced": False,
+        "filling": False,
+        "turn": 0,
+        "back": False,
+        "changed_at": dt.datetime.now(dt.UTC),
+    }
+    op.bulk_insert(gate, [row])
 
 
 def downgrade() -> None:

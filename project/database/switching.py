@@ -123,8 +123,8 @@ class Switching(Protocol):
 
 
 def introduce(connection: sa.Connection) -> None:
-    """Give a database its identity, once it has the table for that. Its one row is nothing that a migration could
-    bring: SQL that was written down and run on two databases would make them the same.
+    """Give a database its identity, once it has the table for that, where no migration has: those that
+    `makemigrations` writes for a service of one's own make tables, and no rows.
     """
     if not sa.inspect(connection).has_table(GATE) or connection.scalar(sa.select(_gate.c.id)) is not None:
         return

@@ -112,4 +112,6 @@ class TestFlushOfADatabaseThatWasLeft:
         assert manage_everywhere("flush", "--noinput", "--database", "older", **after).exit_code == 2
         assert manage_everywhere("switchdb", "old", **after).exit_code == 1, "it is not empty"
         assert manage_everywhere("flush", "--noinput").exit_code == 0
-        assert manage_everywhere("switchdb", "old", **after).exit_code == 0
+        refusal = manage_everywhere("switchdb", "old", **after)
+        assert refusal.exit_code == 1, "its audit trail is its own"
+        assert "is not empty: table audit_" in refusal.stderr

@@ -129,8 +129,8 @@ WRITES: dict[str, Sequence[Sequence[str]]] = {
 """For each command that may change something: what is run, it at last."""
 
 OTHERS = {
-    "check", "databases", "dbshell", "dumpdata", "makemigrations", "migrate", "openapi", "routes", "runserver",
-    "showmigrations", "sqlmigrate", "startapp", "test", "verifyaudit",
+    "check", "databases", "dbshell", "dumpdata", "generateclient", "makemigrations", "migrate", "openapi", "routes",
+    "runserver", "showmigrations", "sqlmigrate", "startapp", "switchdb", "test", "verifyaudit",
 }  # fmt: skip
 """Change no records, or leave that to the service or to the database's own client."""
 
