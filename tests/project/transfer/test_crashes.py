@@ -236,6 +236,8 @@ class TestHeldCoordinator:
     @parts
     def test_finds_that_another_has_ended_it(self, engine: str, stage: Stage, part: int) -> None:
         """It wakes up when the service has moved, with whatever it had begun."""
+        if engine == "mariadb":
+            pytest.xfail("On MariaDB a coordinator that is stopped, not killed, can keep the next one waiting.")
         with stage.serving() as (_, load):
             for step in share(engine, part, STEPS):
                 load.wait_for(WRITES)
