@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from tests.processes import INHERITED, ROOT, until
+from tests.processes import INHERITED, ROOT, SECONDS
 
 Lines = list[str]
 
@@ -50,7 +50,10 @@ class Coordinator:
 
     def wait(self) -> int:
         """Its exit code."""
-        until(lambda: self.process.poll() is not None, f"the command to end after {self.lines[-1:]}")
+        try:
+            self.process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end after {self.told}") from None
         self._reader.join()
         return self.process.wait()
 

@@ -37,7 +37,7 @@ class Terminal:
         """All that it shows, up to and with `end`."""
         shown = b""
         while not shown.endswith(end.encode()):
-            byte = self._read()
+            byte = self._read(shown)
             assert byte, f"it ended before {end!r}, after {shown.decode()}"
             shown += byte
         return shown.decode()
@@ -45,12 +45,12 @@ class Terminal:
     def rest(self) -> str:
         """All that it shows until it ends."""
         shown = b""
-        while byte := self._read():
+        while byte := self._read(shown):
             shown += byte
         return shown.decode()
 
-    def _read(self) -> bytes:
-        assert select.select([self._descriptor], [], [], SECONDS)[0], "it shows nothing"
+    def _read(self, shown: bytes) -> bytes:
+        assert select.select([self._descriptor], [], [], SECONDS)[0], f"it shows nothing after {shown!r}"
         try:
             return os.read(self._descriptor, 1)
         except OSError:  # Linux's way to say that the other side is closed

@@ -176,6 +176,17 @@ class TestBusyDatabase:
                 other.execute("COMMIT")
                 assert [write.result().status_code for write in waiting] == [201] * 8
 
+    def test_is_read_by_a_server_that_comes_meanwhile(self, file: Path) -> None:
+        with running(f"sqlite:///{file}") as service:
+            assert create(service, "before").status_code == 201
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with running(f"sqlite:///{file}") as service:
+                assert names(service) == ["before"]
+                refused(create(service, "meanwhile"), 503, "unavailable")
+                other.execute("COMMIT")
+                assert create(service, "after").status_code == 201
+
 
 class TestReadOnlyFile:
     def test_is_read_and_not_written(self, file: Path) -> None:

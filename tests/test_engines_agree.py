@@ -226,6 +226,8 @@ def sides(new_database: Callable[[str], str]) -> Iterator[dict[str, Side]]:
     yield from open_next()
 
 
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")  # which would hide what else went wrong
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")  # the services do, in their threads
 class TestEngines:
     def test_answer_alike(self, sides: dict[str, Side]) -> None:
         @settings(

@@ -41,6 +41,16 @@ class Place:
         return meaning
 
 
+class Visit(Place):
+    """A database that was asked just now, and said that it is the active one.
+
+    What is read there from then on is true of some moment since: one that the service leaves stays as it was then.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.url, self.dialect, self.backend = place.url, place.dialect, place.backend
+
+
 class Guide(Protocol):
     @property
     def place(self) -> Place:

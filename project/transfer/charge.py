@@ -4,7 +4,7 @@ import asyncio
 import random
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
@@ -25,6 +25,8 @@ DECIDED = frozenset({Step.LAST_READ, Step.COMMIT_TARGET, Step.COMMIT_SOURCE, Ste
 
 PATIENCE = 600.0
 """Seconds that the source's gate is tried for: somebody may be loading a large file in one transaction."""
+QUIET = 5.0
+"""Seconds after which it is said what is waited for."""
 
 
 class Stopped(Exception):
@@ -37,12 +39,17 @@ class Failed(Exception):
 
 @asynccontextmanager
 async def gate_of_source(
-    link: Link, pause: Pause = asyncio.sleep, *, turn: int | None = None, shared: bool = False
+    link: Link,
+    pause: Pause = asyncio.sleep,
+    say: Callable[[str], None] | None = None,
+    *,
+    turn: int | None = None,
+    shared: bool = False,
 ) -> AsyncIterator[LockedGate]:
     """Its gate in a transaction, for which writers queue up no longer than QUEUE_SECONDS at a time: some databases let
     them hold the gate's lock until they commit. Raises Failed where the lock is never to be had, Replaced.
     """
-    deadline = time.monotonic() + PATIENCE
+    began = time.monotonic()
     async with AsyncExitStack() as stack:
         while True:
             try:
@@ -50,7 +57,14 @@ async def gate_of_source(
                 locked = await stack.enter_async_context(gate)
                 break
             except Busy as error:
-                if time.monotonic() > deadline:
+                waited = time.monotonic() - began
+                if waited > QUIET and say is not None:
+                    say(
+                        f"Waiting for a write that is under way, for {PATIENCE:.0f} seconds at most: a large load, or "
+                        "another `switchdb` that hangs."
+                    )
+                    say = None
+                if waited > PATIENCE:
                     raise Failed(
                         f"There were writes under way for {PATIENCE:.0f} seconds on end: end what holds a transaction "
                         "open for that long, then try again."
@@ -174,7 +188,7 @@ class Charge:
 
     def locked_source(self, *, shared: bool = False) -> AbstractAsyncContextManager[LockedGate]:
         """Its gate, if it is still this coordinator's turn."""
-        return gate_of_source(self.links.source, self.pause_for, turn=self.gate.turn, shared=shared)
+        return gate_of_source(self.links.source, self.pause_for, self.watcher.say, turn=self.gate.turn, shared=shared)
 
     async def pause_for(self, seconds: float) -> None:
         """Raises Stopped at once when somebody asks for that."""

@@ -13,8 +13,8 @@ import structlog
 
 from project import registry
 from project.database import parse_url
-from project.database.errors import Busy, DatabaseError, Gone, Moving, TimedOut, Transient
-from project.database.places import Place
+from project.database.errors import Busy, DatabaseError, Gone, Moving, ReadOnly, TimedOut, Transient, Unavailable
+from project.database.places import Place, Visit
 from project.settings import Settings
 from project.transfer import protocol, ways
 from project.transfer.gates import Record
@@ -39,10 +39,23 @@ MOST_BOUNCES = 8
 """How many records are followed at once, from one database to the next."""
 
 
+class Unwritten(Unavailable):
+    """The active database has no room for the row of a server that would have a lease, or not now."""
+
+    def __init__(self, place: Place, sent: float, failure: Unavailable) -> None:
+        super().__init__(failure.message)
+        self.retry_after = failure.retry_after
+        self.place = place
+        self.sent = sent
+        """When the database was asked whether it is the active one."""
+        self.failure = failure
+
+
 class Follower:
     """The guide of a server's worker process.
 
-    `run` keeps the lease; a request that finds none looks by itself.
+    `run` keeps the lease; a request that finds none looks by itself. Where a database takes no row of this server, as
+    one that is read-only, there is no lease: each read then asks the gate first.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -54,6 +67,9 @@ class Follower:
         """The switch whose record sent this server here."""
         self._preparing_since: float | None = None
         self._registered = False
+        self._unwritten: Unavailable | None = None
+        self._register_at = 0.0
+        """After which it is tried again, once it has failed."""
         self._looking: asyncio.Task[None] | None = None
         self._preparation: Preparation | None = None
         self._departure: Departure | None = None
@@ -69,10 +85,16 @@ class Follower:
         return here if here.may_answer() and (here.takes_writes or not writes) else None
 
     async def find(self, writes: bool) -> Place:
-        deadline = clock() + PATIENCE
+        asked = clock()
+        deadline = asked + PATIENCE
         while True:
             try:
                 await self.look()
+            except Unwritten as error:
+                if not writes and error.sent >= asked:
+                    return Visit(error.place)
+                if writes and (isinstance(error.failure, ReadOnly) or clock() > deadline):
+                    raise error.failure from error
             except (Busy, TimedOut, Transient) as error:
                 if clock() > deadline:
                     raise Gone from error
@@ -151,9 +173,9 @@ class Follower:
         """Log a failure when it begins and when it ends."""
         if failure != self._failure:
             if failure is not None:
-                log.error("no database to read", reason=failure)
+                log.error("no lease on the database", reason=failure)
             else:
-                log.warning("database found again", engine=self._here.dialect.name)
+                log.warning("lease on the database again", engine=self._here.dialect.name)
             self._failure = failure
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -181,9 +203,21 @@ class Follower:
                 self._attend(here, sight)
                 return
             else:
-                self._registered = True
-                await here.register(self._id, self._name, self._followed)
+                await self._register(here, sent)
         raise Gone("The databases' records lead in a circle: look at their tables _gate.")
+
+    async def _register(self, here: Leased, sent: float) -> None:
+        if self._unwritten is None or clock() > self._register_at:
+            self._registered = True
+            try:
+                await here.register(self._id, self._name, self._followed)
+            except (Busy, ReadOnly, TimedOut) as error:
+                self._unwritten = error
+                self._register_at = clock() + protocol.RENEWAL
+            else:
+                self._unwritten = None
+        if self._unwritten is not None:
+            raise Unwritten(here, sent, self._unwritten)
 
     async def _follow(self, here: Leased, record: Record, seen_at: float) -> None:
         here.release()
@@ -198,6 +232,7 @@ class Follower:
         self._departure = Departure(self._id, here, record, seen_at, self._begin)
         self._followed = record.gate.switch if record.gate.phase is Phase.MOVED else None
         self._here = target
+        self._unwritten = None
         log.warning("moved", switch=record.gate.switch, database=target.alias, engine=target.dialect.name)
 
     def _attend(self, here: Leased, sight: Sight) -> None:

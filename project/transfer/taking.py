@@ -27,7 +27,7 @@ async def take(charge: Charge, goal: Goal, turn: int | None = None) -> Step:
     if not charge.target_is_away:
         async with charge.links.target.alone() as session:
             charge.seen = (await gates.read(session)).gate.turn
-    async with gate_of_source(charge.links.source, charge.pause_for, turn=turn) as locked:
+    async with gate_of_source(charge.links.source, charge.pause_for, charge.watcher.say, turn=turn) as locked:
         gate = _taken(locked.gate, goal, charge)
         await locked.put(gate, other_alias=charge.target.alias)
     charge.gate = gate

@@ -111,6 +111,7 @@ class TestList:
         page.get_by_role("link", name="Students", exact=True).click()
         expect(page.get_by_role("link", name="Meera")).to_be_visible()
         page.get_by_role("searchbox").fill("anan")
+        page.get_by_role("searchbox").press("Enter")
         expect(page.get_by_role("link", name="Meera")).to_have_count(0)
         expect(page.get_by_role("link", name="Ananya")).to_be_visible()
         page.goto("/admin/students")

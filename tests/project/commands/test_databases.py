@@ -61,7 +61,8 @@ class TestDatabases:
             "new": "yes",
         }
         assert manage("shell", "-c", CREATE, **elsewhere).exit_code == 0
-        sentence = "The way back to default is open, and its log has grown to 3 changes"
+        # Three students, and what the audit trail says of each.
+        sentence = "The way back to default is open, and its log has grown to 6 changes"
         assert f"new: {sentence}" in manage("databases", **elsewhere).stderr
         checked = manage("check", **elsewhere)
         assert checked.exit_code == 1

@@ -3,9 +3,10 @@
 import re
 import shutil
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,17 @@ class TestSwitch:
         assert "Verifying" in told
         assert "rows went from default (SQLite) to other (SQLite)" in told
         assert "step=" not in told
+
+    def test_says_what_it_waits_for(self, tmp_path: Path, new_database: NewDatabase) -> None:
+        source = f"sqlite:///{tmp_path}/source.sqlite3"
+        managed(source, "migrate")
+        settings = {"DATABASE_URL": source, "DATABASE_URL_OTHER": new_database("sqlite")}
+        with closing(sqlite3.connect(tmp_path / "source.sqlite3", isolation_level=None)) as busy:
+            busy.execute("BEGIN IMMEDIATE")
+            with coordinating(settings, "other") as coordinator:
+                until(lambda: "Waiting for a write that is under way" in coordinator.told, "what it waits for")
+                busy.execute("COMMIT")
+                assert coordinator.wait() == 0, coordinator.told
 
     def test_moves_a_service_without_rows(self, new_database: NewDatabase) -> None:
         source, target = new_database("sqlite"), new_database("sqlite")
