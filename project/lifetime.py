@@ -1,6 +1,7 @@
 """How long a process lives: as long as the one that started it, and a moment more for what is in flight."""
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import signal
@@ -29,6 +30,16 @@ def without_interrupts() -> Iterator[None]:
     finally:
         if os.name == "posix":
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def keep_what_is_loaded() -> None:
+    """Tells the garbage collector that all there is by now is going to stay.
+
+    It would look through the hundred thousands of objects that the application is made of whenever requests have left
+    something behind, and stop every request for as long as that takes: a tenth of a second.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def end_with_parent() -> None:
