@@ -32,14 +32,19 @@ def without_interrupts() -> Iterator[None]:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
-def keep_what_is_loaded() -> None:
-    """Tells the garbage collector that all there is by now is going to stay.
+@contextlib.contextmanager
+def keeping_what_is_loaded() -> Iterator[None]:
+    """The garbage collector passes over all that there is by now.
 
     It would look through the hundred thousands of objects that the application is made of whenever requests have left
     something behind, and stop every request for as long as that takes: a tenth of a second.
     """
     gc.collect()
     gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def end_with_parent() -> None:
