@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -84,6 +85,13 @@ def create(client: Client, **values: Any) -> dict[str, Any]:
     return student
 
 
+def create_many(client: Client) -> None:
+    """Sixty, of whom many have the same name, department or grade."""
+    rows = [(f"{number % 7}ä", "ABC"[number % 3], number % 5) for number in range(60)]
+    batch = [{"name": name, "department": department, "cgpa": cgpa} for name, department, cgpa in rows]
+    assert client.post("/students/batch", json=batch).status_code == 201
+
+
 def trail(client: Client) -> list[tuple[str, str, str, str]]:
     """Who did what to which student, and by which way, in order of its time."""
     database = client.app.state.database
@@ -103,15 +111,20 @@ def keys(page: str) -> list[int]:
     return [int(key) for key in dict.fromkeys(re.findall(r'href="/admin/\w+/(\d+)"', page))]
 
 
-def walk(someone: Person, sort: str) -> list[int]:
+def link(page: str, parameter: str) -> str:
+    """The path of the page after or before this one of a list; empty where there is none."""
+    matched = re.search(rf'href="(/admin/students\?[^"]*{parameter}=[^"]*)"', page)
+    return matched[1].replace("&amp;", "&") if matched else ""
+
+
+def walk(someone: Person, sort: str, filters: str = "") -> list[int]:
     """The ids on all pages of the list."""
     found = []
-    path = f"/admin/students?sort={sort}&size=25"
+    path = f"/admin/students?sort={sort}&size=25{filters}"
     while path:
         page = someone.get(path).text
         found += keys(page)
-        following = re.search(r'href="(/admin/students\?[^"]*after=[^"]*)"', page)
-        path = following[1].replace("&amp;", "&") if following else ""
+        path = link(page, "after")
     return found
 
 
@@ -417,12 +430,30 @@ class TestActions:
 
 class TestLists:
     def test_have_each_record_once_in_the_order_of_the_api(self, client: Client, viewer: Person) -> None:
-        rows = [(f"{number % 7}ä", "ABC"[number % 3], number % 5) for number in range(60)]
-        batch = [{"name": name, "department": department, "cgpa": cgpa} for name, department, cgpa in rows]
-        assert client.post("/students/batch", json=batch).status_code == 201
+        create_many(client)
         for name in ("id", "name", "department", "cgpa", "created_at", "updated_at"):
             for sort in (name, f"-{name}"):
                 assert walk(viewer, sort) == [student["id"] for student in students(client, sort=sort)], sort
+
+    @pytest.mark.parametrize("departments", [["A"], ["A", "B"]])
+    def test_go_on_within_what_a_filter_lets_through(
+        self, client: Client, viewer: Person, departments: list[str]
+    ) -> None:
+        create_many(client)
+        filters = "".join(f"&department={department}" for department in departments)
+        for sort in ("department", "-department", "cgpa", "-cgpa"):
+            expected = [student["id"] for student in students(client, sort=sort, department=departments)]
+            assert walk(viewer, sort, filters) == expected, sort
+
+    def test_lead_back_the_way_they_came(self, client: Client, viewer: Person) -> None:
+        create_many(client)
+        for sort in ("cgpa", "-cgpa", "-id"):
+            pages = [viewer.get(f"/admin/students?sort={sort}&size=25").text]
+            while path := link(pages[-1], "after"):
+                pages.append(viewer.get(path).text)
+            assert len(pages) == 3
+            for page, following in itertools.pairwise(pages):
+                assert keys(viewer.get(link(following, "before")).text) == keys(page), sort
 
     def test_filter_as_the_api_does(self, client: Client, viewer: Person) -> None:
         create(client, name="Ananya", department="CSE", cgpa=8)
@@ -447,11 +478,21 @@ class TestLists:
         assert "3" in text(viewer.get("/admin/students", **headers).text)
         assert "1" in text(viewer.get("/admin/students?q=b", **headers).text)
 
+    def test_ask_for_no_count_of_what_fits_into_one_page(self, client: Client, viewer: Person) -> None:
+        """What was searched once for the rows is not searched again for their number."""
+        create_many(client)
+        assert 'id="records-counter"' in viewer.get("/admin/students?size=25").text
+        for query, told in (("q=nobody", "0 students"), ("q=6ä", "8 students"), ("size=100", "60 students")):
+            page = viewer.get(f"/admin/students?{query}").text
+            assert 'id="records-counter"' not in page
+            assert told in text(page), query
+
     def test_pass_over_what_no_link_of_theirs_asks(self, client: Client, admin: Person) -> None:
         create(client)
         for path in (
             "students?after=zzz",
             "students?after=WyJ4Il0&sort=cgpa",
+            "students?after=W251bGwsMV0&sort=cgpa",  # [null,1]
             "students?after=WyJ4Il0&sort=-updated_at",
             "students?page=99999999999&size=x&cols=zz",
             "students?sort=name_folded",
