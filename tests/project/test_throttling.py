@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from project.asgi import create_app
 from project.database import Database
 from project.settings import Settings
 from project.throttling import FREE, FREE_OF_ADDRESS, LONGEST_WAIT, Throttle
-from tests.clients import Client, empty, serving
+from tests.clients import Client, serving
 from tests.people import PASSWORD, add_user
 from tests.problems import refused
 from tests.tokens import production, sign_in, token_of
@@ -28,17 +27,10 @@ def settings(database_url: str) -> Settings:
     return production(database_url, TRUSTED_PROXIES="unix")
 
 
-@pytest.fixture(scope="module")
-def module_client(settings: Settings) -> Iterator[Client]:
-    with serving(settings) as client:
-        yield client
-
-
 @pytest.fixture
-def client(module_client: Client) -> Client:
-    empty(module_client)
-    add_user(module_client, "ananya")
-    return module_client
+def client(client: Client) -> Client:
+    add_user(client, "ananya")
+    return client
 
 
 def guess(client: Client, username: str = "ananya", address: str = ABROAD, password: str = "a guess") -> httpx.Response:

@@ -21,7 +21,7 @@ from project.audit.models import AuditEntry
 from project.callers import Role
 from project.settings import load
 from tests.clients import serving
-from tests.people import PASSWORD, Form, Person, add_user, errors, text
+from tests.people import PASSWORD, Form, Person, add_user, change_user, errors, text
 from tests.processes import until
 from tests.units import Desk
 
@@ -246,10 +246,7 @@ def user_id(client: Client, username: str) -> int:
 
 
 def close(client: Client, username: str) -> None:
-    number = user_id(client, username)
-    client.blocking_portal.call(
-        client.app.state.accounts.change, lambda users: users.update({"is_active": False}, number)
-    )
+    change_user(client, user_id(client, username), is_active=False)
 
 
 class TestRoles:
