@@ -169,6 +169,16 @@ class TestLimit:
             assert found == {401: 20, 429: 10}
             assert limited.get("/students", headers={"X-Forwarded-For": HOME}).status_code == 401
 
+    def test_counts_all_addresses_as_one_that_somebody_has_together(self, client: Client, settings: Settings) -> None:
+        """Of IPv6, where each line of a provider has 2^64."""
+        with serving(production(settings.database_url, TRUSTED_PROXIES="unix", RATE_LIMIT="20/hour")) as limited:
+            found = Counter(
+                limited.get("/students", headers={"X-Forwarded-For": f"2001:db8::{number:x}"}).status_code
+                for number in range(30)
+            )
+            assert found == {401: 20, 429: 10}
+            assert limited.get("/students", headers={"X-Forwarded-For": "2001:db8:0:1::1"}).status_code == 401
+
     def test_is_not_for_what_everybody_may_ask(self, client: Client, settings: Settings) -> None:
         with serving(production(settings.database_url, RATE_LIMIT="1/hour")) as limited:
             assert {limited.get("/health/live").status_code for _ in range(5)} == {200}
