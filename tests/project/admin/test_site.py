@@ -1,6 +1,7 @@
 """The admin site over HTTP, on every engine: who may do what there, and that it obeys the rules of the API."""
 
 import csv
+import datetime as dt
 import io
 import itertools
 import re
@@ -12,7 +13,8 @@ import sqlalchemy as sa
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from apps.accounts.services import UserService
+from apps.accounts.passwords import MOST_TYPED
+from apps.accounts.services import MOST_TOKENS, TokenService, UserService, new_secret
 from project.admin.site import MOST_FORM
 from project.admin.views import MOST_AT_ONCE
 from project.asgi import create_app
@@ -181,6 +183,36 @@ class TestSignIn:
         assert someone.post("/admin/login", forged).status_code == 403
         assert someone.get("/admin/").status_code == 303
 
+    @pytest.mark.parametrize("path", ["login", "students/new", "students/1/edit", "students/import"])
+    def test_takes_no_forged_form_whatever_its_token_is(self, client: Client, editor: Person, path: str) -> None:
+        create(client)
+        for fields, headers in (({"_csrf": "é"}, {}), ({"_csrf": ""}, {"x-csrf-token": "é".encode()})):
+            response = editor.post(f"/admin/{path}", fields, headers=headers)
+            assert response.status_code == 403, response.text
+
+    def test_ends_the_session_that_the_browser_had(self, client: Client, viewer: Person) -> None:
+        earlier = Person(client)
+        earlier.cookie = viewer.cookie
+        assert viewer.sign_in("viewer").status_code == 303
+        assert viewer.get("/admin/").status_code == 200
+        assert earlier.get("/admin/").status_code == 303
+
+    def test_ends_the_oldest_session_of_too_many(self, client: Client, viewer: Person, admin: Person) -> None:
+        number = user_id(client, "viewer")
+        second = Person(client)
+        second.sign_in("viewer")
+        add_sessions(client, number, MOST_TOKENS - 2)
+        assert viewer.get("/admin/").status_code == 200
+        assert Person(client).sign_in("viewer").status_code == 303
+        assert viewer.get("/admin/").status_code == 303
+        assert second.get("/admin/").status_code == 200
+        assert admin.get("/admin/").status_code == 200
+
+    @pytest.mark.engines("sqlite")
+    def test_looks_at_no_password_without_end(self, client: Client) -> None:
+        add_user(client, "ananya", "viewer")
+        assert Person(client).sign_in("ananya", PASSWORD + " " * MOST_TYPED).status_code == 401
+
     def test_gives_nothing_away_to_scripts_or_other_sites(self, client: Client) -> None:
         add_user(client, "ananya", "viewer")
         attributes = Person(client).sign_in("ananya").headers["set-cookie"].lower().split("; ")
@@ -243,6 +275,18 @@ def user_id(client: Client, username: str) -> int:
 
     number: int = client.blocking_portal.call(database.read, UserService, work)
     return number
+
+
+def add_sessions(client: Client, number: int, count: int) -> None:
+    """Of a user, in other browsers."""
+
+    async def work(tokens: TokenService) -> None:
+        user = await tokens.repository.session.service(UserService).get(number)
+        for _ in range(count):
+            hour = dt.timedelta(hours=1)
+            await tokens.issue(user, new_secret(), kind="session", name="x", role="admin", lifetime=hour)
+
+    client.blocking_portal.call(client.app.state.database.write, TokenService, work)
 
 
 def close(client: Client, username: str) -> None:
