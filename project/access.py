@@ -10,7 +10,7 @@ from project.callers import Caller, Identity, Role
 from project.problems import Forbidden, Malformed, Unauthenticated
 from project.proxies import shortest
 from project.settings import Settings
-from project.throttling import Limit
+from project.throttling import Limit, network
 
 ANYBODY = None
 """No token is asked for, and none is looked at."""
@@ -96,7 +96,7 @@ class Access:
         if secret and self._accounts is not None:
             identity = await self._accounts.identify(secret)
         if self._limit is not None:
-            await self._limit.take(f"address {address}" if identity is None else f"token {identity.token_id}")
+            await self._limit.take(f"address {network(address)}" if identity is None else f"token {identity.token_id}")
         if identity is not None:
             caller = identity.caller("api", address, logs.request_id.get())
         elif secret is None and self._debug:

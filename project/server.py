@@ -1,11 +1,9 @@
 """Serving: the sockets, uvicorn's options, and the processes that stand behind one address."""
 
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 
 import structlog
 import uvicorn
@@ -14,7 +12,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import ChangeReload
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
-from project import lifetime
+from project import folders, lifetime
 from project.hosts import is_loopback
 from project.settings import BASE_DIR, Settings
 
@@ -114,13 +112,10 @@ def _serve_alone(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
 
 
 def _serve_with_workers(config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-    folder = tempfile.mkdtemp(prefix="registrar-metrics-")
-    os.environ[METRICS_FOLDER] = folder
-    try:
+    with folders.lasting("registrar-metrics-") as folder:
+        os.environ[METRICS_FOLDER] = str(folder)
         workers = Workers(config, sockets)
         workers.run()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     if workers.failed:
         raise ServerError("A worker could not start; the log says why.")
 

@@ -12,6 +12,7 @@ from litestar.testing import TestClient
 
 from apps.accounts.services import UserService
 from project.callers import Role
+from tests.commands import managed
 
 PASSWORD = "correct horse battery"
 
@@ -30,6 +31,17 @@ def add_user(client: TestClient[Litestar], username: str, role: Role = "admin", 
         return created
 
     return client.blocking_portal.call(add)
+
+
+def change_user(client: TestClient[Litestar], user_id: int, **changes: object) -> None:
+    """As the admin site does it."""
+    client.blocking_portal.call(client.app.state.accounts.change, lambda users: users.update(changes, user_id))
+
+
+def create_user(database_url: str, username: str, **environment: str) -> None:
+    """A new admin, where there is no service to ask."""
+    arguments = ("createsuperuser", "--noinput", f"--username={username}")
+    managed(database_url, *arguments, **{**environment, "SUPERUSER_PASSWORD": PASSWORD})
 
 
 class Form(HTMLParser):

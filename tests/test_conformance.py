@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.commands import managed
-from tests.people import PASSWORD
+from tests.people import PASSWORD, create_user
 from tests.processes import ROOT, Service, running
 from tests.tokens import PRODUCTION
 from tests.toolchains import run
@@ -16,7 +16,7 @@ CONFORMANCE = ROOT / "tests" / "conformance"
 def furnish(database_url: str) -> None:
     """A user."""
     managed(database_url, "migrate")
-    managed(database_url, "createsuperuser", "--noinput", "--username=ada", SUPERUSER_PASSWORD=PASSWORD)
+    create_user(database_url, "ada")
 
 
 def compare(service: Service, folder: Path, *options: str) -> None:

@@ -105,16 +105,16 @@ class Accounts:
         most: Role = role or (ROLES[-1] if kind == "session" else verified.role)
         secret = new_secret()
 
-        async def work(tokens: TokenService) -> SignedIn:
-            session = tokens.repository.session
-            users = session.service(UserService).repository
-            current = await users.get(verified.id, with_for_update=True)
+        async def work(users: UserService) -> SignedIn:
+            session = users.repository.session
+            current = await users.repository.get(verified.id, with_for_update=True)
             if current.password != verified.password or not current.is_active:
                 raise unauthenticated("The account was changed at this moment: sign in again.")
             if renewed is not None:
                 current.password = renewed
-                await users.update(current)
+                await users.repository.update(current)
             await self._guesses.forgive(attempt, session)
+            tokens = session.service(TokenService)
             token = await tokens.issue(current, secret, kind=kind, name=name, role=most, lifetime=lifetime)
             return SignedIn(secret, token, current)
 
@@ -128,7 +128,7 @@ class Accounts:
                 request_id=logs.request_id.get(),
             )
         )
-        return await self._database.write(TokenService, work)
+        return await self.change(work)
 
     async def hash(self, password: str, username: str = "") -> str:
         """As a new password is kept. Raises InvalidBody for one that is not good enough, and Unavailable."""

@@ -16,6 +16,8 @@ from project.problems import Unavailable
 
 LEAST, MOST = 8, 128
 """Characters, once normalised."""
+MOST_TYPED = 1024
+"""Characters as they are typed. What is longer is no password, and not worth the time that it takes to normalise."""
 MEMORY, PASSES, LANES = 19 * 1024, 2, 1
 """In KiB; what OWASP's Password Storage Cheat Sheet asks of Argon2id at least."""
 THREADS = 1
@@ -37,7 +39,7 @@ def refusal(password: str, username: str = "") -> str | None:
 
     NIST SP 800-63B: by its length, and by what attackers try first; not by the kinds of its characters.
     """
-    text = normalised(password)
+    text = normalised(password) if len(password) <= MOST_TYPED else ""
     if not LEAST <= len(text) <= MOST:
         return f"must have {LEAST} to {MOST} characters"
     folded = text.casefold()
@@ -61,8 +63,9 @@ def hashed(password: str) -> str:
 
 def is_right(kept: str | None, password: str) -> bool:
     """Takes as long where no password is kept."""
+    typed = password if len(password) <= MOST_TYPED else ""
     try:
-        return _argon2.verify(kept or _nobodys(), normalised(password).encode(errors="surrogatepass"))
+        return _argon2.verify(kept or _nobodys(), normalised(typed).encode(errors="surrogatepass"))
     except (Argon2Error, InvalidHashError):
         return False
 

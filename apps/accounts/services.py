@@ -1,5 +1,6 @@
 """The rules of users and their tokens."""
 
+import contextlib
 import datetime as dt
 import hashlib
 import secrets
@@ -20,7 +21,7 @@ PREFIX = "registrar_"
 """By which those who look for secrets in the wrong places know one of ours."""
 SECRET_BYTES = 24
 MOST_TOKENS = 100
-"""Of one user at a time."""
+"""Of one user at a time, and as many sessions."""
 
 
 class UserService(Service[User, UserRepository, schemas.User]):
@@ -104,10 +105,15 @@ class TokenService(Service[Token, TokenRepository, schemas.Token]):
     async def issue(
         self, user: User, secret: str, *, kind: str, name: str, role: Role, lifetime: dt.timedelta
     ) -> Token:
-        """Raises Conflict for a user who has too many."""
+        """Of sessions the oldest ends where there are too many. Raises Conflict for a user who has too many tokens."""
         moment = dt.datetime.now(dt.UTC)
         await self.repository.remove_expired(user.id, moment)
-        if len(await self.repository.of_user(user.id, kind)) >= MOST_TOKENS:
+        others = await self.repository.of_user(user.id, kind)
+        if kind == "session":
+            for oldest in others[: max(0, len(others) + 1 - MOST_TOKENS)]:
+                with contextlib.suppress(NotFoundError):  # it was ended at this moment
+                    await self.repository.delete(oldest.id)
+        elif len(others) >= MOST_TOKENS:
             raise Conflict(f"You have {MOST_TOKENS} tokens: revoke one that is no longer needed.")
         token = Token(
             user_id=user.id,

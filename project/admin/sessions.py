@@ -22,7 +22,8 @@ from sqlalchemy.sql import Executable
 
 from project.admin.signing_in import Accounts, sentence
 from project.conditional import StalePrecondition
-from project.database import Database, errors
+from project.database import Database, dialects, errors
+from project.database.dialects import Ordering, Position
 from project.database.sessions import Session
 from project.database.statements import Row, Statement
 from project.database.types import timestamp_text
@@ -96,17 +97,26 @@ class RecordSession(library.SessionAdapter):
         [first, *more] = statement.column_descriptions
         model = first["expr"]
         if not more and isinstance(model, type) and issubclass(model, Record):
-            columns = model.__table__.columns
-            names = [column.key for column in columns]
-            rows = await self._rows(statement.with_only_columns(*columns, maintain_column_froms=True))
-            records = [_record(model, names, row) for row in rows]
-            self._loaded += records
+            records = await self._records(model, _columns_of(model, statement))
             return IteratorResult(SimpleResultMetaData([first["name"]]), iter([(record,) for record in records]))
         names = [description["name"] for description in (first, *more)]
         rows = await self._rows(statement)
         return IteratorResult(SimpleResultMetaData(names), iter([tuple(row) for row in rows]))
 
-    async def _rows(self, select: sa.Select[Any]) -> list[Row]:
+    async def page(self, select: sa.Select[Any], ordering: Ordering, position: Position, limit: int) -> list[Record]:
+        """The first records of a select of them, in that order and from that position on."""
+        model = select.column_descriptions[0]["expr"]
+        most = sa.bindparam("page_limit", limit, sa.Integer())
+        dialect = dialects.named(self.dialect_name)
+        return await self._records(model, dialect.page(_columns_of(model, select), ordering, position, most))
+
+    async def _records(self, model: type[Record], select: Executable) -> list[Record]:
+        names = [column.key for column in model.__table__.columns]
+        records = [_record(model, names, row) for row in await self._rows(select)]
+        self._loaded += records
+        return records
+
+    async def _rows(self, select: Executable) -> list[Row]:
         statement = Statement(select)
         return await self.source.active.read(Desk, lambda desk: desk.session.rows(statement))
 
@@ -226,6 +236,10 @@ class _Change(NamedTuple):
 
 async def _apply(changes: Sequence[_Change], session: Session) -> list[Any]:
     return [await change.apply(session.service(change.service)) for change in changes]
+
+
+def _columns_of(model: type[Record], select: sa.Select[Any]) -> sa.Select[Any]:
+    return select.with_only_columns(*model.__table__.columns, maintain_column_froms=True)
 
 
 def _record(model: type[Record], names: Sequence[str], row: Row) -> Record:

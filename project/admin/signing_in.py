@@ -95,8 +95,11 @@ class SignIn(AuthProvider):
         except Problem as problem:
             request.state.problem = problem
             return None
+        replaced = request.session.get(KEY)
         request.session.clear()
         request.session[KEY] = secret
+        if replaced:
+            await self._accounts.revoke_secret(replaced)
         return await self.current_user(request)
 
     async def _open(self, request: Request, username: str, password: str) -> str:

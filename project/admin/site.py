@@ -20,6 +20,7 @@ from starlette.routing import Mount, Route
 from project import openapi, problems
 from project.admin import transfers
 from project.admin.cards import ActiveDatabase, Changes
+from project.admin.forms import Endpoint, with_comparable_token
 from project.admin.history import Trail
 from project.admin.sessions import Rules, Source
 from project.admin.signing_in import Accounts, SignIn
@@ -82,10 +83,11 @@ class Site(Admin):
             self.app.add_exception_handler(kind, self._failed)
 
     def routes(self) -> list[Route | Mount]:
+        handler = super()._handler
         ours = [
-            Route("/{view}/export", self._handler(transfers.export)),
-            Route("/{view}/import", self._handler(transfers.import_form), methods=["GET"]),
-            Route("/{view}/import", self._handler(transfers.import_file), methods=["POST"]),
+            Route("/{view}/export", handler(transfers.export)),
+            Route("/{view}/import", handler(transfers.import_form), methods=["GET"]),
+            Route("/{view}/import", handler(transfers.import_file), methods=["POST"]),
         ]
         return [*ours, *(route for route in super().routes() if not _is_import(route))]
 
@@ -93,6 +95,9 @@ class Site(Admin):
         [sessions] = super().middleware()
         sessions.kwargs["path"] = PATH
         return [sessions]
+
+    def _handler(self, endpoint: Endpoint, guarded: bool = True) -> Any:
+        return super()._handler(with_comparable_token(endpoint), guarded)
 
     async def render(
         self, name: str, request: Request, context: dict[str, Any] | None = None, status_code: int = 200

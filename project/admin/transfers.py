@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from adminsite import Permission, PermissionDeniedError
-from adminsite._http.csrf import is_valid
 from adminsite._http.listing import list_spec, read_list_request
 from adminsite._http.requests import find_view
 from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from project.admin.forms import require_token
 from project.admin.sessions import Desk
 from project.database.statements import Row, Statement
 from project.problems import Problem
@@ -71,10 +70,9 @@ async def import_form(site: "Site", request: Request) -> Response:
 async def import_file(site: "Site", request: Request) -> Response:
     """Create records from a file of any size, as the API does, or only say what would become of each."""
     view = await _importable(site, request)
+    await require_token(request)
     form = await request.form()
-    token, upload = form.get("_csrf"), form.get("file")
-    if not is_valid(request, token if isinstance(token, str) else None):
-        raise HTTPException(403, "This form has expired.")
+    upload = form.get("file")
     if not isinstance(upload, UploadFile) or not upload.filename:
         return await _page(site, request, view, error="Choose a file.")
     options = ImportOptions(dry_run="dry_run" in form, atomic="atomic" in form)

@@ -4,7 +4,7 @@ import asyncio
 import datetime as dt
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from project.access import needed
 from project.asgi import create_app
 from project.callers import ROLES
 from project.database import Database
-from project.settings import load
+from project.settings import Settings, load
 from tests.clients import Client, calling, empty, serving
 from tests.people import PASSWORD, add_user
 from tests.problems import refused
@@ -67,15 +67,8 @@ NO_TOKEN, NO_GOOD, NOWHERE = "no token", "no good", "nowhere"
 
 
 @pytest.fixture(scope="module")
-def module_client(database_url: str) -> Iterator[Client]:
-    with serving(production(database_url)) as client:
-        yield client
-
-
-@pytest.fixture
-def client(module_client: Client) -> Client:
-    empty(module_client)
-    return module_client
+def settings(database_url: str) -> Settings:
+    return production(database_url)
 
 
 def expire(client: Client, headers: Headers) -> None:

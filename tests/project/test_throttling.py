@@ -3,7 +3,6 @@
 import asyncio
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from project.asgi import create_app
 from project.database import Database
 from project.settings import Settings
 from project.throttling import FREE, FREE_OF_ADDRESS, LONGEST_WAIT, Throttle
-from tests.clients import Client, empty, serving
+from tests.clients import Client, serving
 from tests.people import PASSWORD, add_user
 from tests.problems import refused
 from tests.tokens import production, sign_in, token_of
@@ -28,17 +27,10 @@ def settings(database_url: str) -> Settings:
     return production(database_url, TRUSTED_PROXIES="unix")
 
 
-@pytest.fixture(scope="module")
-def module_client(settings: Settings) -> Iterator[Client]:
-    with serving(settings) as client:
-        yield client
-
-
 @pytest.fixture
-def client(module_client: Client) -> Client:
-    empty(module_client)
-    add_user(module_client, "ananya")
-    return module_client
+def client(client: Client) -> Client:
+    add_user(client, "ananya")
+    return client
 
 
 def guess(client: Client, username: str = "ananya", address: str = ABROAD, password: str = "a guess") -> httpx.Response:
@@ -176,6 +168,16 @@ class TestLimit:
             found = Counter(limited.get("/students").status_code for _ in range(30))
             assert found == {401: 20, 429: 10}
             assert limited.get("/students", headers={"X-Forwarded-For": HOME}).status_code == 401
+
+    def test_counts_all_addresses_as_one_that_somebody_has_together(self, client: Client, settings: Settings) -> None:
+        """Of IPv6, where each line of a provider has 2^64."""
+        with serving(production(settings.database_url, TRUSTED_PROXIES="unix", RATE_LIMIT="20/hour")) as limited:
+            found = Counter(
+                limited.get("/students", headers={"X-Forwarded-For": f"2001:db8::{number:x}"}).status_code
+                for number in range(30)
+            )
+            assert found == {401: 20, 429: 10}
+            assert limited.get("/students", headers={"X-Forwarded-For": "2001:db8:0:1::1"}).status_code == 401
 
     def test_is_not_for_what_everybody_may_ask(self, client: Client, settings: Settings) -> None:
         with serving(production(settings.database_url, RATE_LIMIT="1/hour")) as limited:

@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-from collections.abc import Iterator
 
 import pytest
 from argon2 import PasswordHasher
@@ -13,8 +12,9 @@ from apps.accounts.services import MOST_TOKENS, PREFIX, TokenService, UserServic
 from project.callers import ROLES
 from project.database import Database
 from project.database.errors import Conflict
-from tests.clients import Client, empty, serving
-from tests.people import PASSWORD, add_user
+from project.settings import Settings
+from tests.clients import Client
+from tests.people import PASSWORD, add_user, change_user
 from tests.problems import refused
 from tests.processes import until
 from tests.tokens import bearer, production, sign_in, token_of
@@ -23,15 +23,8 @@ NOBODYS_ID = 2**62
 
 
 @pytest.fixture(scope="module")
-def module_client(database_url: str) -> Iterator[Client]:
-    with serving(production(database_url)) as client:
-        yield client
-
-
-@pytest.fixture
-def client(module_client: Client) -> Client:
-    empty(module_client)
-    return module_client
+def settings(database_url: str) -> Settings:
+    return production(database_url)
 
 
 class TestCreateToken:
@@ -117,7 +110,7 @@ class TestCreateToken:
     def test_renews_what_is_kept_of_a_password_when_its_parameters_are_old(self, client: Client) -> None:
         user_id = add_user(client, "ananya")
         old = PasswordHasher(time_cost=1, memory_cost=8 * 1024, parallelism=1).hash(PASSWORD)
-        change(client, user_id, password=old)
+        change_user(client, user_id, password=old)
         assert sign_in(client, "ananya").status_code == 201
         kept = look(client, user_id).password
         assert kept.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
@@ -200,7 +193,7 @@ class TestChange:
         add_user(client, "boss")
         headers = token_of(client, "ananya")
         for role in ("viewer", "admin", "editor"):
-            change(client, user_id, role=role)
+            change_user(client, user_id, role=role)
             # A token never gets more than it was made for.
             expected = min(role, "editor", key=ROLES.index)
             assert client.get("/auth/me", headers=headers).json()["role"] == expected
@@ -216,7 +209,7 @@ class TestChange:
         accounts = client.app.state.accounts
         assert client.get("/auth/me", headers=ananya).status_code == 200
         assert client.blocking_portal.call(accounts.identify, session, "session") is not None
-        change(client, user_id, **changes)
+        change_user(client, user_id, **changes)
         refused(client.get("/auth/me", headers=ananya), 401, "unauthenticated")
         assert client.blocking_portal.call(accounts.identify, session, "session") is None
         assert client.get("/auth/me", headers=bilal).status_code == 200
@@ -224,9 +217,9 @@ class TestChange:
     def test_to_an_account_that_is_opened_again_brings_no_token_back(self, client: Client) -> None:
         user_id = add_user(client, "ananya", "viewer")
         headers = token_of(client, "ananya")
-        change(client, user_id, is_active=False)
+        change_user(client, user_id, is_active=False)
         refused(sign_in(client, "ananya"), 401, "unauthenticated")
-        change(client, user_id, is_active=True)
+        change_user(client, user_id, is_active=True)
         refused(client.get("/auth/me", headers=headers), 401, "unauthenticated")
         assert sign_in(client, "ananya").status_code == 201
 
@@ -234,11 +227,11 @@ class TestChange:
         user_id = add_user(client, "ananya")
         for changes in ({"role": "editor"}, {"is_active": False}):
             with pytest.raises(Conflict, match="the last admin"):
-                change(client, user_id, **changes)
+                change_user(client, user_id, **changes)
         with pytest.raises(Conflict, match="the last admin"):
             client.blocking_portal.call(client.app.state.accounts.change, lambda users: users.delete(user_id))
         add_user(client, "bilal")
-        change(client, user_id, role="editor")
+        change_user(client, user_id, role="editor")
 
     def test_by_two_admins_at_once_leaves_one(self, client: Client) -> None:
         ids = [add_user(client, name) for name in ("ananya", "bilal")]
@@ -260,13 +253,9 @@ class TestChange:
         refused(client.get("/auth/me", headers=headers), 401, "unauthenticated")
 
 
-def change(client: Client, user_id: int, **changes: object) -> None:
-    client.blocking_portal.call(client.app.state.accounts.change, lambda users: users.update(changes, user_id))
-
-
 def close(client: Client, user_id: int) -> None:
     add_user(client, "boss")
-    change(client, user_id, is_active=False)
+    change_user(client, user_id, is_active=False)
 
 
 def look(client: Client, user_id: int) -> User:

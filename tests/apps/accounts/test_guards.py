@@ -12,28 +12,22 @@ from http.client import HTTPConnection
 
 import httpx
 import pytest
-from click.testing import CliRunner
 
-from project.commands import cli
 from project.throttling import FREE, FREE_OF_ADDRESS
+from tests.commands import managed
+from tests.people import PASSWORD, create_user
 from tests.processes import SECONDS, Service, running, until
-from tests.tokens import Headers, bearer
+from tests.tokens import PRODUCTION, Headers, bearer
 
 ENOUGH = 60
 """Requests on new connections, of which each worker will have got some."""
-PASSWORD = "correct horse battery"
-PRODUCTION = {
-    "DEBUG": "false",
-    "SECRET_KEY": "kept for tests, and long enough for them",
-    "ALLOWED_HOSTS": "127.0.0.1",
-    "TRUSTED_PROXIES": "127.0.0.1",
-}
+SETTINGS = {**PRODUCTION, "TRUSTED_PROXIES": "127.0.0.1"}
 
 
 @contextmanager
 def serving(url: str, workers: int) -> Iterator[Service]:
-    manage(url, "migrate")
-    with running(url, f"--workers={workers}", **PRODUCTION) as service:  # type: ignore[arg-type]
+    managed(url, "migrate")
+    with running(url, f"--workers={workers}", **SETTINGS) as service:
         yield service
 
 
@@ -43,19 +37,8 @@ def service(database_url: str) -> Iterator[Service]:
         yield service
 
 
-def manage(url: str, *arguments: str, **environment: str) -> str:
-    runner = CliRunner(env={"DATABASE_URL": url, **PRODUCTION, **environment})
-    result = runner.invoke(cli, arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def add_user(url: str, username: str) -> None:
-    manage(url, "createsuperuser", "--noinput", f"--username={username}", SUPERUSER_PASSWORD=PASSWORD)
-
-
 def new_token(url: str, username: str) -> Headers:
-    return bearer(manage(url, "createtoken", username).strip().splitlines()[-1])
+    return bearer(managed(url, "createtoken", username, **SETTINGS).strip())
 
 
 class Use:
@@ -104,7 +87,7 @@ class TestToken:
     def test_that_is_revoked_is_refused_by_all_workers_within_a_second(
         self, service: Service, database_url: str
     ) -> None:
-        add_user(database_url, "revoker")
+        create_user(database_url, "revoker", **SETTINGS)
         answers = after_revoking(service, database_url, "revoker", seconds=1)
         assert set(answers) == {401}
 
@@ -112,14 +95,16 @@ class TestToken:
     def test_that_is_revoked_is_refused_at_once_by_all_who_share_a_file(
         self, service: Service, database_url: str
     ) -> None:
-        add_user(database_url, "sharer")
+        create_user(database_url, "sharer", **SETTINGS)
         answers = after_revoking(service, database_url, "sharer", seconds=0)
         assert set(answers) == {401}
 
     def test_ends_with_the_password_that_a_command_changes(self, service: Service, database_url: str) -> None:
-        add_user(database_url, "changer")
+        create_user(database_url, "changer", **SETTINGS)
         with Use(service, new_token(database_url, "changer")) as use:
-            manage(database_url, "changepassword", "--noinput", "changer", SUPERUSER_PASSWORD="another battery")
+            managed(
+                database_url, "changepassword", "--noinput", "changer", SUPERUSER_PASSWORD="another battery", **SETTINGS
+            )
             assert set(use.answers_after(1)) == {401}
 
 
@@ -140,7 +125,7 @@ class TestFlood:
     def test_of_guesses_at_one_account_verifies_as_many_as_are_allowed(
         self, service: Service, database_url: str
     ) -> None:
-        add_user(database_url, "ananya")
+        create_user(database_url, "ananya", **SETTINGS)
         guess_at_one(service, 200)
 
     @pytest.mark.engines("sqlite")
@@ -153,7 +138,7 @@ class TestFlood:
     ) -> None:
         url = new_database(engine)
         with serving(url, 4) as service:
-            add_user(url, "ananya")
+            create_user(url, "ananya", **SETTINGS)
             guess_at_one(service, 5_000)
             guess_at_many(service, 5_000)
 

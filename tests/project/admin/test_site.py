@@ -1,7 +1,9 @@
 """The admin site over HTTP, on every engine: who may do what there, and that it obeys the rules of the API."""
 
 import csv
+import datetime as dt
 import io
+import itertools
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +13,8 @@ import sqlalchemy as sa
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from apps.accounts.services import UserService
+from apps.accounts.passwords import MOST_TYPED
+from apps.accounts.services import MOST_TOKENS, TokenService, UserService, new_secret
 from project.admin.site import MOST_FORM
 from project.admin.views import MOST_AT_ONCE
 from project.asgi import create_app
@@ -20,7 +23,7 @@ from project.audit.models import AuditEntry
 from project.callers import Role
 from project.settings import load
 from tests.clients import serving
-from tests.people import PASSWORD, Form, Person, add_user, errors, text
+from tests.people import PASSWORD, Form, Person, add_user, change_user, errors, text
 from tests.processes import until
 from tests.units import Desk
 
@@ -84,6 +87,13 @@ def create(client: Client, **values: Any) -> dict[str, Any]:
     return student
 
 
+def create_many(client: Client) -> None:
+    """Sixty, of whom many have the same name, department or grade."""
+    rows = [(f"{number % 7}ä", "ABC"[number % 3], number % 5) for number in range(60)]
+    batch = [{"name": name, "department": department, "cgpa": cgpa} for name, department, cgpa in rows]
+    assert client.post("/students/batch", json=batch).status_code == 201
+
+
 def trail(client: Client) -> list[tuple[str, str, str, str]]:
     """Who did what to which student, and by which way, in order of its time."""
     database = client.app.state.database
@@ -103,15 +113,20 @@ def keys(page: str) -> list[int]:
     return [int(key) for key in dict.fromkeys(re.findall(r'href="/admin/\w+/(\d+)"', page))]
 
 
-def walk(someone: Person, sort: str) -> list[int]:
+def link(page: str, parameter: str) -> str:
+    """The path of the page after or before this one of a list; empty where there is none."""
+    matched = re.search(rf'href="(/admin/students\?[^"]*{parameter}=[^"]*)"', page)
+    return matched[1].replace("&amp;", "&") if matched else ""
+
+
+def walk(someone: Person, sort: str, filters: str = "") -> list[int]:
     """The ids on all pages of the list."""
     found = []
-    path = f"/admin/students?sort={sort}&size=25"
+    path = f"/admin/students?sort={sort}&size=25{filters}"
     while path:
         page = someone.get(path).text
         found += keys(page)
-        following = re.search(r'href="(/admin/students\?[^"]*after=[^"]*)"', page)
-        path = following[1].replace("&amp;", "&") if following else ""
+        path = link(page, "after")
     return found
 
 
@@ -167,6 +182,36 @@ class TestSignIn:
         forged = {"_csrf": "forged", "username": "ananya", "password": PASSWORD}
         assert someone.post("/admin/login", forged).status_code == 403
         assert someone.get("/admin/").status_code == 303
+
+    @pytest.mark.parametrize("path", ["login", "students/new", "students/1/edit", "students/import"])
+    def test_takes_no_forged_form_whatever_its_token_is(self, client: Client, editor: Person, path: str) -> None:
+        create(client)
+        for fields, headers in (({"_csrf": "é"}, {}), ({"_csrf": ""}, {"x-csrf-token": "é".encode()})):
+            response = editor.post(f"/admin/{path}", fields, headers=headers)
+            assert response.status_code == 403, response.text
+
+    def test_ends_the_session_that_the_browser_had(self, client: Client, viewer: Person) -> None:
+        earlier = Person(client)
+        earlier.cookie = viewer.cookie
+        assert viewer.sign_in("viewer").status_code == 303
+        assert viewer.get("/admin/").status_code == 200
+        assert earlier.get("/admin/").status_code == 303
+
+    def test_ends_the_oldest_session_of_too_many(self, client: Client, viewer: Person, admin: Person) -> None:
+        number = user_id(client, "viewer")
+        second = Person(client)
+        second.sign_in("viewer")
+        add_sessions(client, number, MOST_TOKENS - 2)
+        assert viewer.get("/admin/").status_code == 200
+        assert Person(client).sign_in("viewer").status_code == 303
+        assert viewer.get("/admin/").status_code == 303
+        assert second.get("/admin/").status_code == 200
+        assert admin.get("/admin/").status_code == 200
+
+    @pytest.mark.engines("sqlite")
+    def test_looks_at_no_password_without_end(self, client: Client) -> None:
+        add_user(client, "ananya", "viewer")
+        assert Person(client).sign_in("ananya", PASSWORD + " " * MOST_TYPED).status_code == 401
 
     def test_gives_nothing_away_to_scripts_or_other_sites(self, client: Client) -> None:
         add_user(client, "ananya", "viewer")
@@ -232,11 +277,20 @@ def user_id(client: Client, username: str) -> int:
     return number
 
 
+def add_sessions(client: Client, number: int, count: int) -> None:
+    """Of a user, in other browsers."""
+
+    async def work(tokens: TokenService) -> None:
+        user = await tokens.repository.session.service(UserService).get(number)
+        for _ in range(count):
+            hour = dt.timedelta(hours=1)
+            await tokens.issue(user, new_secret(), kind="session", name="x", role="admin", lifetime=hour)
+
+    client.blocking_portal.call(client.app.state.database.write, TokenService, work)
+
+
 def close(client: Client, username: str) -> None:
-    number = user_id(client, username)
-    client.blocking_portal.call(
-        client.app.state.accounts.change, lambda users: users.update({"is_active": False}, number)
-    )
+    change_user(client, user_id(client, username), is_active=False)
 
 
 class TestRoles:
@@ -417,12 +471,30 @@ class TestActions:
 
 class TestLists:
     def test_have_each_record_once_in_the_order_of_the_api(self, client: Client, viewer: Person) -> None:
-        rows = [(f"{number % 7}ä", "ABC"[number % 3], number % 5) for number in range(60)]
-        batch = [{"name": name, "department": department, "cgpa": cgpa} for name, department, cgpa in rows]
-        assert client.post("/students/batch", json=batch).status_code == 201
+        create_many(client)
         for name in ("id", "name", "department", "cgpa", "created_at", "updated_at"):
             for sort in (name, f"-{name}"):
                 assert walk(viewer, sort) == [student["id"] for student in students(client, sort=sort)], sort
+
+    @pytest.mark.parametrize("departments", [["A"], ["A", "B"]])
+    def test_go_on_within_what_a_filter_lets_through(
+        self, client: Client, viewer: Person, departments: list[str]
+    ) -> None:
+        create_many(client)
+        filters = "".join(f"&department={department}" for department in departments)
+        for sort in ("department", "-department", "cgpa", "-cgpa"):
+            expected = [student["id"] for student in students(client, sort=sort, department=departments)]
+            assert walk(viewer, sort, filters) == expected, sort
+
+    def test_lead_back_the_way_they_came(self, client: Client, viewer: Person) -> None:
+        create_many(client)
+        for sort in ("cgpa", "-cgpa", "-id"):
+            pages = [viewer.get(f"/admin/students?sort={sort}&size=25").text]
+            while path := link(pages[-1], "after"):
+                pages.append(viewer.get(path).text)
+            assert len(pages) == 3
+            for page, following in itertools.pairwise(pages):
+                assert keys(viewer.get(link(following, "before")).text) == keys(page), sort
 
     def test_filter_as_the_api_does(self, client: Client, viewer: Person) -> None:
         create(client, name="Ananya", department="CSE", cgpa=8)
@@ -447,11 +519,21 @@ class TestLists:
         assert "3" in text(viewer.get("/admin/students", **headers).text)
         assert "1" in text(viewer.get("/admin/students?q=b", **headers).text)
 
+    def test_ask_for_no_count_of_what_fits_into_one_page(self, client: Client, viewer: Person) -> None:
+        """What was searched once for the rows is not searched again for their number."""
+        create_many(client)
+        assert 'id="records-counter"' in viewer.get("/admin/students?size=25").text
+        for query, told in (("q=nobody", "0 students"), ("q=6ä", "8 students"), ("size=100", "60 students")):
+            page = viewer.get(f"/admin/students?{query}").text
+            assert 'id="records-counter"' not in page
+            assert told in text(page), query
+
     def test_pass_over_what_no_link_of_theirs_asks(self, client: Client, admin: Person) -> None:
         create(client)
         for path in (
             "students?after=zzz",
             "students?after=WyJ4Il0&sort=cgpa",
+            "students?after=W251bGwsMV0&sort=cgpa",  # [null,1]
             "students?after=WyJ4Il0&sort=-updated_at",
             "students?page=99999999999&size=x&cols=zz",
             "students?sort=name_folded",

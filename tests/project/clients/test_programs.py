@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands import managed
-from tests.people import PASSWORD
+from tests.people import PASSWORD, create_user
 from tests.processes import Service, running
 from tests.requirements import missing
 from tests.tokens import PRODUCTION, token_of
@@ -29,7 +29,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     """On a database with one user, an admin; it asks everybody who they are."""
     url = f"sqlite:///{tmp_path / 'registrar.sqlite3'}"
     managed(url, "migrate")
-    managed(url, "createsuperuser", "--noinput", "--username=ada", SUPERUSER_PASSWORD=PASSWORD)
+    create_user(url, "ada")
     with running(url, **PRODUCTION) as service:
         yield service
 

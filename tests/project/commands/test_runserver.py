@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,29 @@ class TestStop:
             assert list(temporary.iterdir())
             service.stop()
         assert list(temporary.iterdir()) == []
+
+    def test_clears_away_what_one_left_that_was_killed(self, url: str, tmp_path: Path) -> None:
+        """And nothing of one that serves meanwhile."""
+        temporary = tmp_path / "temporary"
+        temporary.mkdir()
+
+        def service() -> AbstractContextManager[Service]:
+            return running(url, "--workers=2", TMPDIR=str(temporary))
+
+        with service() as living:
+            kept = set(temporary.iterdir())
+            with service() as killed:
+                killed.kill()
+                killed.wait_until_gone()
+            left = set(temporary.iterdir()) - kept
+            assert left
+            with service() as following:
+                found = set(temporary.iterdir())
+                assert found > kept
+                assert not found & left
+                following.stop()
+            assert living.get("/metrics").status_code == 200
+            assert set(temporary.iterdir()) == kept
 
 
 class TestWorkers:

@@ -1,7 +1,7 @@
 """`manage.py verifyaudit`, and what the other commands leave for it."""
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,9 @@ import pytest
 from apps.students.schemas import StudentCreate
 from apps.students.services import StudentService
 from project.commands import cli
+from project.settings import load
+from tests import commands
+from tests.clients import serving
 from tests.project.commands.conftest import Manage
 from tests.rosters import as_csv, students
 from tests.servers import in_a_loop
@@ -116,6 +119,49 @@ class TestVerifyAudit:
         result = manage("verifyaudit")
         assert result.exit_code == 1
         assert "migrate" in result.stderr
+
+
+class TestVerifyAuditAfterASwitch:
+    @pytest.mark.parametrize(
+        ("source", "target"), [("sqlite", "postgresql"), ("postgresql", "mariadb"), ("mariadb", "sqlite")]
+    )
+    def test_follows_one_chain_from_the_old_database_into_the_new_one(
+        self, new_database: Callable[[str], str], tmp_path: Path, source: str, target: str
+    ) -> None:
+        old, new = new_database(source), new_database(target)
+        both = {"DATABASE_URL_OTHER": new}
+        file = tmp_path / "students.csv"
+        file.write_bytes(as_csv(students(3)))
+        commands.managed(old, "migrate")
+        change_over_http(old, both)
+        head = head_of(commands.managed(old, "verifyaudit", **both))
+        assert head.startswith("3-")
+        commands.managed(old, "loaddata", str(file), **both)  # waits in the old database, to be sealed in the new one
+
+        commands.managed(old, "switchdb", "other", **both)
+        change_over_http(old, both)
+        assert in_a_loop(lambda: everything(new))[3]["action"] == "load"
+        for since in ([], ["--since", head]):
+            told = commands.managed(old, "verifyaudit", *since, **both)
+            assert told.startswith("Checked 7 entries.\nHEAD 7-")
+
+        for place in (2, 6):
+            harm(new, f"UPDATE audit_entries SET actor = 'mallory' WHERE id = {place}")
+        result = commands.manage(old, "verifyaudit", "--since", head, **both)
+        assert result.exit_code == 1
+        assert result.stdout.splitlines() == [
+            "Entry 2 is changed, or written by somebody else.",
+            "Entry 6 is changed, or written by somebody else.",
+            "Checked 7 entries.",
+        ]
+
+
+def change_over_http(url: str, settings: dict[str, str]) -> None:
+    """Leaves three entries, sealed."""
+    with serving(load({"DATABASE_URL": url, "LOG_LEVEL": "WARNING", **settings})) as client:
+        path = client.post("/students", json={"name": "Ananya", "department": "CSE", "cgpa": 8.9}).headers["Location"]
+        assert client.patch(path, json={"cgpa": 9.1}).status_code == 200
+        assert client.delete(path).status_code == 204
 
 
 WRITES: dict[str, Sequence[Sequence[str]]] = {
