@@ -124,7 +124,9 @@ class Switching(Protocol):
 
 def introduce(connection: sa.Connection) -> None:
     """Give a database its identity, once it has the table for that, where no migration has: those that
-    `makemigrations` writes for a service of one's own make tables, and no rows.
+    `makemigrations` writes for a service of one's own make tables, and no rows. 0004_switching inserts the row itself,
+    so that the SQL which `sqlmigrate` prints makes a whole database; it keeps its own words for it, as every migration
+    does, whatever becomes of the table later.
     """
     if not sa.inspect(connection).has_table(GATE) or connection.scalar(sa.select(_gate.c.id)) is not None:
         return
