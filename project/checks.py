@@ -9,6 +9,7 @@ from pathlib import Path
 from project import registry
 from project.database import Database, dialects, migrations, parse_url
 from project.database.errors import DatabaseError
+from project.hosts import is_here
 from project.settings import BASE_DIR, DEVELOPMENT_KEY, UNIX, Settings, SettingsError, variable_of
 from project.transfer import way_back
 from project.transfer.protocol import Phase
@@ -29,6 +30,8 @@ async def findings(settings: Settings, *, deploy: bool) -> list[str]:
     found = list(_of_urls(settings))
     if not found:
         found = await _of_database(settings, deploy)
+        if deploy:
+            found += _of_lines(settings)
     if deploy:
         found += _of_security(settings)
         found += _of_files(settings)
@@ -75,6 +78,20 @@ async def _of_database(settings: Settings, deploy: bool) -> list[str]:
     finally:
         await database.close()
     return found
+
+
+def _of_lines(settings: Settings) -> Iterator[str]:
+    """To databases on other machines."""
+    for alias, text in settings.databases.items():
+        url = parse_url(text)
+        dialect = dialects.of_url(url)
+        for host in dialect.hosts_in_clear(url):
+            if not is_here(host):
+                yield (
+                    f"{variable_of(alias)} leads to {host} without TLS, or may: whoever is on the way can read and "
+                    f"change what is sent. Add {dialect.tls} to the URL, where FILE has the certificate of whoever "
+                    "signed the server's."
+                )
 
 
 def _of_record(visitor: Visitor) -> Iterator[str]:
