@@ -1,6 +1,7 @@
 """What stands between an installation and serving well: each finding is one line that says what to do."""
 
 import asyncio
+import contextlib
 import ipaddress
 import stat
 from collections.abc import Iterator
@@ -138,10 +139,11 @@ def _of_security(settings: Settings) -> Iterator[str]:
 
 
 def _of_files(settings: Settings) -> Iterator[str]:
-    database = parse_url(settings.database_url)
     files = {".env": BASE_DIR / ".env"}
-    if dialects.of_url(database).embedded and database.database:
-        files["The database file"] = Path(database.database)
+    with contextlib.suppress(SettingsError):  # which is a finding already
+        database = parse_url(settings.database_url)
+        if dialects.of_url(database).embedded and database.database:
+            files["The database file"] = Path(database.database)
     for name, path in files.items():
         if path.exists() and path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
             yield f"{name} is open to every user of this machine: `chmod o-rwx {path}`."

@@ -63,6 +63,10 @@ class TestCheck:
         assert result.exit_code == 1
         assert [line.partition(":")[0] for line in result.stdout.splitlines()] == ["DATABASE_URL", "DATABASE_URL_OLD"]
 
+    def test_names_all_else_beside_a_url_that_cannot_be_used(self, manage: Manage) -> None:
+        lines = manage("check", "--deploy", DATABASE_URL="nonsense").stdout.splitlines()
+        assert [line.partition(" ")[0] for line in lines] == ["DATABASE_URL:", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS"]
+
     def test_says_that_the_database_cannot_be_reached(self, manage: Manage) -> None:
         result = manage("check", DATABASE_URL="postgresql://registrar:secret-word@127.0.0.1:1/registrar")
         assert result.exit_code == 1
