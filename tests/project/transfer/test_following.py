@@ -26,9 +26,10 @@ from tests.lines import line_to
 from tests.load import Load, exported
 from tests.problems import refused
 from tests.processes import SECONDS, Service, running, started, until
+from tests.servers import PostgreSQL, in_a_loop
 from tests.switches import Pair, gate, phase
 from tests.trees import Tree
-from tests.units import Desk
+from tests.units import Desk, opened
 
 TARGETS = {"sqlite": "postgresql", "postgresql": "mariadb", "mariadb": "sqlite", "mysql": "sqlite"}
 """What each engine is left for here, so that each is arrived at as well."""
@@ -37,6 +38,7 @@ LOCK_UP = {
     "mysql": ["LOCK TABLES _gate WRITE"],
 }
 MOVES = 10
+CHECKED = sa.text("SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f'")
 NAMES = sa.select(sa.column("name", sa.String)).select_from(sa.table("students"))
 STUDENT = {"name": "Ananya", "department": "CSE", "cgpa": 8.9}
 
@@ -58,6 +60,17 @@ def names(client: Client | httpx.Client) -> list[str]:
     response = client.get("/students", params={"limit": "100"})
     assert response.status_code == 200, response.text
     return [student["name"] for student in response.json()["items"]]
+
+
+def foreign_keys(url: str) -> dict[str, bool]:
+    """By name whether PostgreSQL has checked the rows for them."""
+
+    async def look() -> dict[str, bool]:
+        async with opened(url) as database, database.connect() as connection:
+            rows = await connection.execute(CHECKED)
+            return {str(row[0]): bool(row[1]) for row in rows}
+
+    return in_a_loop(look)
 
 
 @contextlib.contextmanager
@@ -184,6 +197,25 @@ class TestServer:
                 hammer.wait_for(5)
             assert set(hammer.answers) == {("write", 201), ("read", 200)}
             assert phase(pair.new) is Phase.RETAINING
+
+    @pytest.mark.engines("sqlite")
+    def test_checks_the_foreign_keys_of_a_database_that_it_opens(self, pair: Pair) -> None:
+        """Which were put back unchecked, so that nobody had to wait for that."""
+        with serving(pair.settings) as client:
+            created(client, "before")
+            pair.move(last=Step.OPEN)
+            created(client, "after")
+            until(lambda: set(foreign_keys(pair.new).values()) == {True}, "foreign keys to be checked")
+
+    @pytest.mark.engines("sqlite")
+    def test_that_dies_then_leaves_that_to_the_end_of_the_way_back(self, pair: Pair, postgresql: PostgreSQL) -> None:
+        pair.migrate()
+        pair.move()
+        name = pair.new.rpartition("/")[2]
+        postgresql.execute("UPDATE pg_constraint SET convalidated = false WHERE contype = 'f'", name)
+        assert set(foreign_keys(pair.new).values()) == {False}
+        managed(pair.old, "switchdb", "--complete", **pair.named)
+        assert set(foreign_keys(pair.new).values()) == {True}
 
     def test_ends_an_export_where_it_began(self, pair: Pair) -> None:
         with serving(pair.settings) as client:
