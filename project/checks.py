@@ -1,6 +1,7 @@
 """What stands between an installation and serving well: each finding is one line that says what to do."""
 
 import asyncio
+import contextlib
 import ipaddress
 import stat
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from project import registry
 from project.database import Database, dialects, migrations, parse_url
 from project.database.errors import DatabaseError
+from project.hosts import is_here
 from project.settings import BASE_DIR, DEVELOPMENT_KEY, UNIX, Settings, SettingsError, variable_of
 from project.transfer import way_back
 from project.transfer.protocol import Phase
@@ -29,6 +31,8 @@ async def findings(settings: Settings, *, deploy: bool) -> list[str]:
     found = list(_of_urls(settings))
     if not found:
         found = await _of_database(settings, deploy)
+        if deploy:
+            found += _of_lines(settings)
     if deploy:
         found += _of_security(settings)
         found += _of_files(settings)
@@ -77,6 +81,20 @@ async def _of_database(settings: Settings, deploy: bool) -> list[str]:
     return found
 
 
+def _of_lines(settings: Settings) -> Iterator[str]:
+    """To databases on other machines."""
+    for alias, text in settings.databases.items():
+        url = parse_url(text)
+        dialect = dialects.of_url(url)
+        for host in dialect.hosts_in_clear(url):
+            if not is_here(host):
+                yield (
+                    f"{variable_of(alias)} leads to {host} without TLS, or may: whoever is on the way can read and "
+                    f"change what is sent. Add {dialect.tls} to the URL, where FILE has the certificate of whoever "
+                    "signed the server's."
+                )
+
+
 def _of_record(visitor: Visitor) -> Iterator[str]:
     """What the active database says of itself. The way back is not told of here."""
     record = visitor.record
@@ -121,10 +139,11 @@ def _of_security(settings: Settings) -> Iterator[str]:
 
 
 def _of_files(settings: Settings) -> Iterator[str]:
-    database = parse_url(settings.database_url)
     files = {".env": BASE_DIR / ".env"}
-    if dialects.of_url(database).embedded and database.database:
-        files["The database file"] = Path(database.database)
+    with contextlib.suppress(SettingsError):  # which is a finding already
+        database = parse_url(settings.database_url)
+        if dialects.of_url(database).embedded and database.database:
+            files["The database file"] = Path(database.database)
     for name, path in files.items():
         if path.exists() and path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
             yield f"{name} is open to every user of this machine: `chmod o-rwx {path}`."

@@ -44,8 +44,13 @@ class Hosts:
             return False
         host = matched[1].strip("[]")
         if self._debug:
-            return host == "localhost" or host.endswith(".localhost") or is_loopback(host)
+            return is_here(host)
         return any(name in ("*", host) or (name.startswith(".") and f".{host}".endswith(name)) for name in self._names)
+
+
+def is_here(host: str) -> bool:
+    """Whether a name or an address is this machine, wherever it is used."""
+    return host == "localhost" or host.endswith(".localhost") or is_loopback(host)
 
 
 @lru_cache(256)

@@ -49,6 +49,8 @@ def upgrade() -> None:
         sa.Column("started_at", types.Timestamp(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk__servers")),
     )
+    # `migrate` sees to this row too, in switching.introduce: a history that makemigrations has made anew does not have
+    # it. It is here for who runs the SQL that sqlmigrate prints, and then has a database that wants for nothing.
     row = {
         "id": 1,
         "identity": str(uuid.uuid4()),

@@ -122,9 +122,44 @@ class Switching(Protocol):
         ...
 
 
+class GatedByTriggers:
+    """The half of `Switching` that is the same for every database whose triggers look at the gate for each row, and
+    whose sessions can ignore foreign keys: there is nothing to be switched on or off, or to be dropped and put back.
+    """
+
+    async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
+        """Whoever holds the gate alone has done so."""
+
+    async def fence(self, session: Session, tables: Sequence[sa.Table]) -> None: ...
+
+    async def unfence(self, session: Session, tables: Sequence[sa.Table]) -> None: ...
+
+    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None: ...
+
+    async def tighten(self, session: Session, tables: Sequence[sa.Table]) -> None: ...
+
+    async def validate(self, session: Session, tables: Sequence[sa.Table]) -> None:
+        """The rows are those of a database that has the same foreign keys."""
+
+    async def begin_fill(self, session: Session) -> None:
+        await session.run(_FILL, filling=True)
+
+    async def end_fill(self, session: Session) -> None:
+        await session.run(_FILL, filling=False)
+
+    async def bulk_insert(
+        self, session: Session, table: sa.Table, columns: Sequence[sa.Column[Any]], rows: Sequence[Row]
+    ) -> None:
+        """They have nothing faster than INSERT."""
+        names = tuple(column.key for column in columns)
+        await session.run_many(_insert(table, names), (dict(zip(names, row, strict=True)) for row in rows))
+
+
 def introduce(connection: sa.Connection) -> None:
     """Give a database its identity, once it has the table for that, where no migration has: those that
-    `makemigrations` writes for a service of one's own make tables, and no rows.
+    `makemigrations` writes for a service of one's own make tables, and no rows. 0004_switching inserts the row itself,
+    so that the SQL which `sqlmigrate` prints makes a whole database; it keeps its own words for it, as every migration
+    does, whatever becomes of the table later.
     """
     if not sa.inspect(connection).has_table(GATE) or connection.scalar(sa.select(_gate.c.id)) is not None:
         return
@@ -147,6 +182,7 @@ _gate = sa.table(
     *(sa.column(name, sa.Boolean()) for name in ("fenced", "filling", "back")),
     sa.column("changed_at", Timestamp()),
 )
+_FILL = Statement(sa.update(_gate).values(filling=sa.bindparam("filling", type_=sa.Boolean())))
 
 
 def name_of(kind: str, table: sa.Table) -> str:
@@ -161,14 +197,6 @@ def holds_bytes(column: sa.Column[Any], dialect: Dialect) -> bool:
     """Whether that is what the database has in the column, whatever Python sees."""
     kind = column.type.dialect_impl(dialect)
     return isinstance(kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind, sa.LargeBinary | sa.BINARY)
-
-
-async def insert_rows(
-    session: Session, table: sa.Table, columns: Sequence[sa.Column[Any]], rows: Sequence[Row]
-) -> None:
-    """`bulk_insert` for who has nothing faster than INSERT."""
-    names = tuple(column.key for column in columns)
-    await session.run_many(_insert(table, names), (dict(zip(names, row, strict=True)) for row in rows))
 
 
 @lru_cache

@@ -35,8 +35,6 @@ PREPARING = 0.02
 """Seconds between two looks while the service is about to move."""
 EAGER_SECONDS = 60.0
 """How long it is looked at that often: whoever moves the service may have died."""
-MOST_BOUNCES = 8
-"""How many records are followed at once, from one database to the next."""
 
 
 class Unwritten(Unavailable):
@@ -192,10 +190,12 @@ class Follower:
             log.error("task failed", exc_info=failure)
 
     async def _look(self) -> None:
-        for _ in range(MOST_BOUNCES):
+        walk = ways.Walk()
+        while True:
             here = self._here
             sight, sent, received = await here.look(self._id)
             if protocol.follows(sight.gate, self._followed):
+                walk.follow(sight.record)
                 await self._follow(here, sight.record, received)
             elif protocol.grants(sight.gate, self._followed, sight.registration):
                 here.lease_end = protocol.lease_until(sent, received)
@@ -204,7 +204,6 @@ class Follower:
                 return
             else:
                 await self._register(here, sent)
-        raise Gone("The databases' records lead in a circle: look at their tables _gate.")
 
     async def _register(self, here: Leased, sent: float) -> None:
         if self._unwritten is None or clock() > self._register_at:

@@ -115,6 +115,8 @@ class Departure:
             try:
                 async with links.link(target.dialect, target.backend) as link:
                     await open_target(link, self._switch, tables)
+                    async with link.alone() as session:
+                        await link.switching.validate(session, tables)
             except DatabaseError as error:
                 log.error("cannot open the database", switch=self._switch, reason=str(error))
                 await asyncio.sleep(protocol.RENEWAL)

@@ -10,17 +10,14 @@ from project.database.errors import DatabaseError, Gone
 from project.database.links import Link
 from project.database.places import Fixed, Place
 from project.settings import Settings
-from project.transfer import gates
+from project.transfer import gates, protocol
 from project.transfer.gates import Record
 from project.transfer.protocol import Phase
+from project.transfer.ways import Walk
 
 
 class Unreachable(Gone):
     """None of the aliases leads to the database at the other end."""
-
-
-MOST_HOPS = 8
-"""How many records are followed from one database to the next."""
 
 
 class Side:
@@ -103,19 +100,18 @@ class Sides:
     async def active(self) -> tuple[Side, Record]:
         """The database that the service uses: the one that the settings name, or where its record leads to."""
         side = self.named("default")
-        for _ in range(MOST_HOPS):
+        walk = Walk()
+        while True:
             record = await side.look()
+            if record.gate.phase not in protocol.FENCED:
+                return side, record
+            walk.follow(record)
+            following = await self.other(record)
             if record.gate.phase is Phase.MOVED:
-                following = await self.other(record)
                 other = await following.look()
                 if other.gate.phase is Phase.FILLING and other.gate.switch == record.gate.switch:
                     return side, record  # which has been left, but the target is not opened yet
-                side = following
-            elif record.gate.phase is Phase.FILLING:
-                side = await self.other(record)
-            else:
-                return side, record
-        raise Gone("The databases' records lead in a circle: look at their tables _gate.")
+            side = following
 
     async def close(self) -> None:
         for side in self._open.values():

@@ -53,7 +53,9 @@ async def look_ahead(source: Side, target: Side, tables: Sequence[sa.Table], wat
             there = await stack.enter_async_context(target.link())
             await migrations.current(target.database)  # which refuses one that a newer version of the service made
             if not await _is_left_over(source, target):
-                await _require_empty(target, tables)
+                names = await _tables_of(target)
+                async with there.alone() as session:
+                    await require_empty(target.alias, session, [table for table in tables if table.name in names])
         for side in (source, target):
             await _warn(side, watcher)
         total = sum([await _count(source, table) for table in tables])
@@ -71,6 +73,16 @@ async def require_tables(side: Side, tables: Sequence[sa.Table]) -> None:
         raise Failed(
             f"The tables of {side.alias} are not what the migrations made, it would take: {'; '.join(differences)}."
         )
+
+
+async def require_empty(alias: str, session: Session, tables: Sequence[sa.Table]) -> None:
+    """Raises Failed where one of the tables, which are there, has rows."""
+    for table in tables:
+        if await session.rows(Statement(sa.select(sa.literal(1)).select_from(table).limit(1))):
+            raise Failed(
+                f"The database {alias} is not empty: table {table.name} has rows. Name another one, or drop it and "
+                f"create it anew; one that the service has left is emptied by `flush --database {alias}`."
+            )
 
 
 async def verify(settings: Settings, alias: str, watcher: Watcher) -> Report:
@@ -138,15 +150,9 @@ async def _is_left_over(source: Side, target: Side) -> bool:
     return gate.phase is Phase.FILLING and gate.other == source.identity
 
 
-async def _require_empty(target: Side, tables: Sequence[sa.Table]) -> None:
-    async with target.database.connect() as connection:
-        there = set(await connection.run_sync(lambda found: sa.inspect(found).get_table_names()))
-        for table in tables:
-            if table.name in there and (await connection.execute(sa.select(1).select_from(table).limit(1))).first():
-                raise Failed(
-                    f"The database {target.alias} is not empty: table {table.name} has rows. Empty it first, or name "
-                    "another one."
-                )
+async def _tables_of(side: Side) -> set[str]:
+    async with side.database.connect() as connection:
+        return set(await connection.run_sync(lambda found: sa.inspect(found).get_table_names()))
 
 
 async def _warn(side: Side, watcher: Watcher) -> None:

@@ -14,9 +14,10 @@ from project.database.statements import Statement
 from project.transfer import capture as log
 from project.transfer import gates, protocol
 from project.transfer.capture import GATE_SECONDS
-from project.transfer.charge import Charge, Failed, gate_of_source
+from project.transfer.charge import Charge, gate_of_source
 from project.transfer.gates import ServerRow
 from project.transfer.protocol import Gate, Phase, Registration, Step
+from project.transfer.surveys import require_empty
 
 Goal = Literal["switch", "back", "resume", "abort"]
 
@@ -61,7 +62,7 @@ async def claim(charge: Charge) -> Step:
         await link.switching.loosen(locked.session, charge.tables)
         if charge.gate.phase in (Phase.CAPTURING, Phase.COPYING):
             if before.phase is Phase.IDLE:
-                await _require_empty(charge, locked.session)
+                await require_empty(charge.target.alias, locked.session, charge.tables)
             else:
                 await _empty(charge, link, locked.session)
     charge.turn = gate.turn
@@ -116,24 +117,11 @@ async def forget(charge: Charge) -> Step:
     return Step.DONE
 
 
-async def _require_empty(charge: Charge, session: Session) -> None:
-    for table in charge.tables:
-        if await session.rows(_any_row(table)):
-            raise Failed(
-                f"The database {charge.target.alias} is not empty: table {table.name} has rows. Empty it first with "
-                f"`python manage.py flush --database {charge.target.alias}`, or name another one."
-            )
-
-
 async def _empty(charge: Charge, link: Link, session: Session) -> None:
     await link.switching.begin_fill(session)
     for table in reversed(charge.tables):
         await session.run(Statement(sa.delete(table)))
     await link.switching.end_fill(session)
-
-
-def _any_row(table: sa.Table) -> Statement:
-    return Statement(sa.select(sa.literal(1)).select_from(table).limit(1))
 
 
 _ALL_HERE = Statement(

@@ -4,7 +4,7 @@ import asyncio
 import math
 
 from project.database import parse_url
-from project.database.errors import Gone, Moving, Outdated
+from project.database.errors import Moving, Outdated
 from project.database.places import Place
 from project.settings import Settings
 from project.transfer import protocol, ways
@@ -15,8 +15,6 @@ from project.transfer.protocol import Phase
 PATIENCE = 5.0
 """Seconds that a write waits for a database that takes it."""
 POLL = 0.02
-MOST_BOUNCES = 8
-"""How many records are followed at once, from one database to the next."""
 
 
 class Visitor:
@@ -68,7 +66,8 @@ class Visitor:
 
     async def _phase(self) -> Phase:
         """Of the active database, on the way to which records are followed."""
-        for _ in range(MOST_BOUNCES):
+        walk = ways.Walk()
+        while True:
             try:
                 self.record = (await self._here.look("")).sight.record
             except Outdated:
@@ -77,8 +76,8 @@ class Visitor:
             gate = self.record.gate
             if not protocol.follows(gate, self._followed):
                 return gate.phase
+            walk.follow(self.record)
             following = await ways.locate(self._settings, self.record)
             self._left.append(self._here)
             self._here = following
             self._followed = gate.switch if gate.phase is Phase.MOVED else None
-        raise Gone("The databases' records lead in a circle: look at their tables _gate.")

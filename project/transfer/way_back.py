@@ -46,7 +46,7 @@ async def complete(side: Side, tables: Sequence[sa.Table]) -> None:
     """Log no more changes in the active database. Raises Refused where there is no way back.
 
     The gate comes first, since a log with gaps must not be followed. What a crash leaves of the log is harmless, and
-    goes when this is called again.
+    goes when this is called again. Foreign keys are checked that nobody has, where who opened the database died.
     """
     has_log = await length(side, tables) > 0
     async with side.link() as link:
@@ -55,6 +55,8 @@ async def complete(side: Side, tables: Sequence[sa.Table]) -> None:
                 await locked.put(protocol.complete(locked.gate))
             turn = locked.gate.turn
         await capture.remove(link, tables, turn)
+        async with link.alone() as session:
+            await link.switching.validate(session, tables)
 
 
 _COUNT = Statement(sa.select(sa.func.count()).select_from(sa.table(LOG)))

@@ -17,6 +17,21 @@ class Unnamed(Astray):
     """None of the settings does, whether or not it is running."""
 
 
+class Walk:
+    """The way to the active database, from one record to the next."""
+
+    def __init__(self) -> None:
+        self._followed: set[Record] = set()
+
+    def follow(self, record: Record) -> None:
+        """Raises Gone where this one was followed before. A database may be come by again on a way that leads
+        somewhere, where the service moves meanwhile: it says something else then.
+        """
+        if record in self._followed:
+            raise Gone("The databases' records lead in a circle: look at their tables _gate.")
+        self._followed.add(record)
+
+
 async def locate(settings: Settings, record: Record) -> Leased:
     """The database at the other end of a switch: of that identity, whatever it is called here.
 

@@ -80,6 +80,10 @@ class Dialect(Protocol):
 
     normalise: Callable[[URL], URL]
     """The URL with the asynchronous driver and absolute paths. Raises ValueError with a sentence."""
+    hosts_in_clear: Callable[[URL], Sequence[str]]
+    """Those to which a normalised URL may lead without TLS; none of them is a socket of this machine."""
+    tls: str
+    """The options of a URL that see to TLS with the right host, FILE being who vouches for that."""
     create_backend: "Callable[[URL, int, float], Backend]"
     """From a normalised URL, the connections to keep, and the seconds that a read may take."""
     classify: "Callable[[BaseException], DatabaseError | None]"

@@ -63,6 +63,10 @@ class TestCheck:
         assert result.exit_code == 1
         assert [line.partition(":")[0] for line in result.stdout.splitlines()] == ["DATABASE_URL", "DATABASE_URL_OLD"]
 
+    def test_names_all_else_beside_a_url_that_cannot_be_used(self, manage: Manage) -> None:
+        lines = manage("check", "--deploy", DATABASE_URL="nonsense").stdout.splitlines()
+        assert [line.partition(" ")[0] for line in lines] == ["DATABASE_URL:", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS"]
+
     def test_says_that_the_database_cannot_be_reached(self, manage: Manage) -> None:
         result = manage("check", DATABASE_URL="postgresql://registrar:secret-word@127.0.0.1:1/registrar")
         assert result.exit_code == 1
@@ -135,6 +139,39 @@ class TestCheckDeploy:
         for mode in (0o640, 0o600):
             (tree / ".env").chmod(mode)
             assert tree.managed("check", "--deploy") == "Nothing found.\n"
+
+    @pytest.mark.parametrize(
+        ("url", "host", "options"),
+        [
+            ("postgresql://db.example/r", "db.example", "sslmode=verify-full&sslrootcert=FILE"),
+            ("postgres://10.0.0.7:6432/r?sslmode=prefer", "10.0.0.7", "sslmode=verify-full&sslrootcert=FILE"),
+            ("postgresql:///r?host=/run/postgresql,db.example", "db.example", "sslmode=verify-full&sslrootcert=FILE"),
+            ("mysql://db.example/r", "db.example", "ssl_mode=verify_identity&ssl_ca=FILE"),
+            ("mariadb://db.example/r?ssl_mode=disabled", "db.example", "ssl_mode=verify_identity&ssl_ca=FILE"),
+        ],
+    )
+    def test_names_a_database_elsewhere_without_tls(
+        self, manage: Manage, tmp_path: Path, url: str, host: str, options: str
+    ) -> None:
+        [finding] = self.found(manage, tmp_path, DATABASE_URL_OTHER=url)
+        assert finding.startswith(f"DATABASE_URL_OTHER leads to {host} without TLS")
+        assert f"Add {options} to the URL" in finding
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "postgresql://db.example/r?sslmode=require",
+            "postgresql://127.0.0.1/r",
+            "postgresql://[::1]/r?sslmode=disable",
+            "postgresql:///r?host=/run/postgresql",
+            "postgresql:///r",
+            "mysql://db.example/r?ssl=true",
+            "mysql://db.example/r?unix_socket=/run/mysqld/mysqld.sock",
+            "mysql://localhost/r",
+        ],
+    )
+    def test_names_no_database_that_strangers_do_not_hear(self, manage: Manage, tmp_path: Path, url: str) -> None:
+        assert self.found(manage, tmp_path, DATABASE_URL_OTHER=url) == ["Nothing found."]
 
     @pytest.mark.engines("postgresql", "mariadb")
     def test_names_what_a_server_may_lose(self, manage_everywhere: Manage, engine: str) -> None:

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from project.transfer.charge import Failed
+from project.transfer.protocol import Step
 from tests.commands import managed
 from tests.coordinators import Coordinator, coordinating
 from tests.lines import line_to
 from tests.processes import until
 from tests.rosters import as_csv, students
 from tests.servers import in_a_loop
+from tests.switches import Pair
 from tests.units import Desk, opened
 
 NewDatabase = Callable[[str], str]
@@ -110,6 +113,27 @@ class TestBrokenLine:
         in_a_loop(scenario)
 
 
+class TestClaim:
+    def test_leaves_alone_what_somebody_has_put_into_the_target(
+        self, source: str, engine: str, new_database: NewDatabase
+    ) -> None:
+        """After it was looked at."""
+        pair = Pair(source, new_database(engine))
+
+        async def put() -> None:
+            async with opened(pair.new) as database, database.connect() as connection:
+                await connection.exec_driver_sql(SOMEBODY)
+
+        def put_before(step: Step) -> None:
+            if step is Step.CLAIM:
+                in_a_loop(put)
+
+        with pytest.raises(Failed, match="new is not empty: table students has rows"):
+            pair.move(before=put_before)
+        assert in_a_loop(lambda: phase_and_rows(pair.new)) == ("idle", 1)
+        assert in_a_loop(lambda: phase_and_rows(pair.old)) == ("idle", ROWS)
+
+
 class TestMaxPause:
     @pytest.mark.engines("postgresql")
     def test_is_kept_while_somebody_writes_for_longer(self, source: str, new_database: NewDatabase) -> None:
@@ -132,6 +156,10 @@ class TestMaxPause:
         in_a_loop(scenario)
 
 
+SOMEBODY = """
+INSERT INTO students (id, name, department, cgpa, name_folded, created_at, updated_at)
+VALUES (1, 'A', 'B', 1, 'a', '2026-01-31', '2026-01-31')
+"""
 INSERT = """
 INSERT INTO students SELECT 99, name, department, cgpa, name_folded, created_at, updated_at FROM students WHERE id = 1
 """

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,14 +21,15 @@ from project.settings import load
 from project.transfer.charge import Failed
 from project.transfer.protocol import Phase, Step
 from tests.clients import Client, serving
-from tests.commands import managed
+from tests.commands import manage, managed
 from tests.lines import line_to
 from tests.load import Load, exported
 from tests.problems import refused
 from tests.processes import SECONDS, Service, running, started, until
+from tests.servers import PostgreSQL, in_a_loop
 from tests.switches import Pair, gate, phase
 from tests.trees import Tree
-from tests.units import Desk
+from tests.units import Desk, opened
 
 TARGETS = {"sqlite": "postgresql", "postgresql": "mariadb", "mariadb": "sqlite", "mysql": "sqlite"}
 """What each engine is left for here, so that each is arrived at as well."""
@@ -35,6 +37,8 @@ LOCK_UP = {
     "postgresql": ["BEGIN", "LOCK TABLE _gate IN ACCESS EXCLUSIVE MODE"],
     "mysql": ["LOCK TABLES _gate WRITE"],
 }
+MOVES = 10
+CHECKED = sa.text("SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f'")
 NAMES = sa.select(sa.column("name", sa.String)).select_from(sa.table("students"))
 STUDENT = {"name": "Ananya", "department": "CSE", "cgpa": 8.9}
 
@@ -56,6 +60,17 @@ def names(client: Client | httpx.Client) -> list[str]:
     response = client.get("/students", params={"limit": "100"})
     assert response.status_code == 200, response.text
     return [student["name"] for student in response.json()["items"]]
+
+
+def foreign_keys(url: str) -> dict[str, bool]:
+    """By name whether PostgreSQL has checked the rows for them."""
+
+    async def look() -> dict[str, bool]:
+        async with opened(url) as database, database.connect() as connection:
+            rows = await connection.execute(CHECKED)
+            return {str(row[0]): bool(row[1]) for row in rows}
+
+    return in_a_loop(look)
 
 
 @contextlib.contextmanager
@@ -183,6 +198,25 @@ class TestServer:
             assert set(hammer.answers) == {("write", 201), ("read", 200)}
             assert phase(pair.new) is Phase.RETAINING
 
+    @pytest.mark.engines("sqlite")
+    def test_checks_the_foreign_keys_of_a_database_that_it_opens(self, pair: Pair) -> None:
+        """Which were put back unchecked, so that nobody had to wait for that."""
+        with serving(pair.settings) as client:
+            created(client, "before")
+            pair.move(last=Step.OPEN)
+            created(client, "after")
+            until(lambda: set(foreign_keys(pair.new).values()) == {True}, "foreign keys to be checked")
+
+    @pytest.mark.engines("sqlite")
+    def test_that_dies_then_leaves_that_to_the_end_of_the_way_back(self, pair: Pair, postgresql: PostgreSQL) -> None:
+        pair.migrate()
+        pair.move()
+        name = pair.new.rpartition("/")[2]
+        postgresql.execute("UPDATE pg_constraint SET convalidated = false WHERE contype = 'f'", name)
+        assert set(foreign_keys(pair.new).values()) == {False}
+        managed(pair.old, "switchdb", "--complete", **pair.named)
+        assert set(foreign_keys(pair.new).values()) == {True}
+
     def test_ends_an_export_where_it_began(self, pair: Pair) -> None:
         with serving(pair.settings) as client:
             created(client, "before")
@@ -215,19 +249,40 @@ class TestServer:
                 assert [export.result() for export in exports] == [[1, 1]]
             assert names(client) == ["before", "after"]
 
-    @pytest.mark.engines("sqlite")
-    def test_follows_from_record_to_record(self, pair: Pair, new_database: Callable[[str], str]) -> None:
-        third = {**pair.named, "DATABASE_URL_THIRD": new_database("sqlite")}
-        with serving(load(third)) as client:
+    def test_follows_from_record_to_record(self, new_database: Callable[[str], str]) -> None:
+        """All that it is told of is the first database, and the names of the others."""
+        first, *others = (new_database("sqlite") for _ in range(MOVES + 1))
+        named = {f"DATABASE_URL_DB{number}": url for number, url in enumerate(others)}
+        settings = load({"DATABASE_URL": first, "LOG_LEVEL": "ERROR", **named})
+        with serving(settings) as client:
             created(client, "before")
-            pair.move()
-            created(client, "between")
-            managed(pair.old, "switchdb", "--complete", **third)
-            managed(pair.old, "switchdb", "third", **third)
+            for number in range(MOVES):
+                managed(first, "switchdb", f"db{number}", **named)
+                managed(first, "switchdb", "--complete", **named)
             created(client, "after")
-        with serving(load(third)) as client:
-            assert names(client) == ["before", "between", "after"]
-        assert [phase(url) for url in (pair.old, pair.new)] == [Phase.MOVED] * 2
+        with serving(settings) as client:
+            assert names(client) == ["before", "after"]
+        assert len(managed(first, "dumpdata", "students", **named).splitlines()) == 2
+        assert [phase(url) for url in (first, *others)] == [Phase.MOVED] * MOVES + [Phase.IDLE]
+
+    @pytest.mark.engines("sqlite")
+    def test_does_not_go_round_in_circles(self, pair: Pair) -> None:
+        """As where a backup from before the way back was restored."""
+        pair.migrate()
+        pair.move()
+        old = pair.old.removeprefix("sqlite:///")
+        with (
+            contextlib.closing(sqlite3.connect(old)) as database,
+            contextlib.closing(sqlite3.connect(":memory:")) as kept,
+        ):
+            database.backup(kept)
+            pair.back()
+            kept.backup(database)
+        with serving(pair.settings) as client:
+            refused(client.get("/students"), 503, "unavailable")
+            refused(client.post("/students", json=STUDENT), 503, "unavailable")
+        for command in ("dumpdata",), ("switchdb", "new"):
+            assert "lead in a circle" in manage(pair.old, *command, **pair.named).stderr
 
     def test_lets_a_switch_that_was_given_up_go(self, pair: Pair) -> None:
         with serving(pair.settings) as client:

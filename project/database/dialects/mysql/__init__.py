@@ -36,6 +36,7 @@ name = "mysql"
 title = "MySQL/MariaDB"
 schemes = frozenset({"mysql", "mysql2", "mariadb"})
 embedded = False
+tls = "ssl_mode=verify_identity&ssl_ca=FILE"
 client_package = "mariadb-client"
 ddl_rolls_back = False
 switching = MySQLSwitching()
@@ -160,6 +161,12 @@ def _tls(query: dict[str, str]) -> ssl.SSLContext | None:
     if "ssl_cipher" in query:
         context.set_ciphers(query["ssl_cipher"])
     return context
+
+
+def hosts_in_clear(url: URL) -> list[str]:
+    options = {option: str(value) for option, value in url.query.items()}
+    is_safe = "unix_socket" in options or _tls(options) is not None
+    return [] if is_safe or url.host is None else [url.host]
 
 
 def after_given_ids(column: sa.Column[Any]) -> None:

@@ -17,8 +17,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.errors import Busy
 from project.database.sessions import Session
-from project.database.statements import Row
-from project.database.switching import GATE, LOG, REFUSAL, holds_bytes, insert_rows, name_of
+from project.database.switching import GATE, LOG, REFUSAL, GatedByTriggers, holds_bytes, name_of
 
 MOVED = 31000
 """The error number with which the fence refuses: from the range that SIGNAL leaves to others."""
@@ -30,7 +29,7 @@ _TOO_LATE = frozenset({1969, 1205, 3024})
 _EVENTS = ("insert", "update", "delete")
 
 
-class MySQLSwitching:
+class MySQLSwitching(GatedByTriggers):
     rights = (
         "GRANT CREATE, DROP, ALTER, TRIGGER on the database to it; where the server keeps a binary log, set "
         "log_bin_trust_function_creators too."
@@ -69,37 +68,8 @@ class MySQLSwitching:
             async with _busy(session, wait) as limited:
                 await session.held.execute(limited(f"DROP TRIGGER IF EXISTS {_quoted(name_of(event, table))}"))
 
-    async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
-        """Whoever holds the gate alone has done so."""
-
-    async def fence(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """The triggers look at the gate."""
-
-    async def unfence(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """The triggers look at the gate."""
-
     async def ignore_foreign_keys(self, session: Session) -> None:
         await session.held.execute("SET SESSION foreign_key_checks = 0")
-
-    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """The session ignores them."""
-
-    async def tighten(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """They were never dropped."""
-
-    async def validate(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """The rows are those of a database that has them too."""
-
-    async def begin_fill(self, session: Session) -> None:
-        await session.held.execute(f"UPDATE {GATE} SET filling = 1")
-
-    async def end_fill(self, session: Session) -> None:
-        await session.held.execute(f"UPDATE {GATE} SET filling = 0")
-
-    async def bulk_insert(
-        self, session: Session, table: sa.Table, columns: Sequence[sa.Column[Any]], rows: Sequence[Row]
-    ) -> None:
-        await insert_rows(session, table, columns, rows)
 
     async def read_sequences(self, session: Session, tables: Sequence[sa.Table]) -> dict[str, int]:
         if not _is_mariadb(session):

@@ -31,6 +31,7 @@ name = "postgresql"
 title = "PostgreSQL"
 schemes = frozenset({"postgresql", "postgres", "pgsql"})
 embedded = False
+tls = "sslmode=verify-full&sslrootcert=FILE"
 client_package = "postgresql-client"
 ddl_rolls_back = True
 switching = PostgreSQLSwitching()
@@ -126,6 +127,13 @@ def normalise(url: URL) -> URL:
             raise ValueError(f"The database URL names a certificate or key that is not there: {value}.")
         query[option] = value
     return url.set(drivername="postgresql+asyncpg", query=query)
+
+
+def hosts_in_clear(url: URL) -> list[str]:
+    if url.query.get("sslmode") in ("require", "verify-ca", "verify-full"):
+        return []
+    hosts = str(url.host or url.query.get("host", "")).split(",")
+    return [host for host in hosts if host and not host.startswith("/")]
 
 
 def after_given_ids(column: sa.Column[Any]) -> sa.Select[Any]:

@@ -122,6 +122,11 @@ def open_file(path: Path) -> "SQLiteFile | None":
         return SQLiteFile(path) if file.read(len(MAGIC)) == MAGIC else None
 
 
+def hosts_in_clear(url: URL) -> list[str]:
+    return []
+
+
+tls = ""
 client_package = "sqlite3"
 ddl_rolls_back = True
 switching = SQLiteSwitching()

@@ -11,14 +11,13 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from project.database.errors import Busy
 from project.database.sessions import Session
-from project.database.statements import Row
-from project.database.switching import GATE, LOG, REFUSAL, holds_bytes, insert_rows, name_of
+from project.database.switching import GATE, LOG, REFUSAL, GatedByTriggers, holds_bytes, name_of
 
 POLL = 0.001
 """Seconds between two tries to become the writer: SQLite has no queue for it."""
 
 
-class SQLiteSwitching:
+class SQLiteSwitching(GatedByTriggers):
     rights = "Let the user that runs the command write to the file."
 
     async def lock_gate(self, session: Session, wait: float, *, shared: bool = False) -> None:
@@ -42,37 +41,8 @@ class SQLiteSwitching:
         for statement in _removal(table):
             await session.held.execute(statement)
 
-    async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
-        """Who holds the gate is the only writer."""
-
-    async def fence(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """The triggers look at the gate."""
-
-    async def unfence(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """The triggers look at the gate."""
-
     async def ignore_foreign_keys(self, session: Session) -> None:
         await session.held.execute("PRAGMA foreign_keys = OFF")
-
-    async def loosen(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """The session ignores them."""
-
-    async def tighten(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """They were never dropped."""
-
-    async def validate(self, session: Session, tables: Sequence[sa.Table]) -> None:
-        """The rows are those of a database that has them too."""
-
-    async def begin_fill(self, session: Session) -> None:
-        await session.held.execute(f"UPDATE {GATE} SET filling = 1")
-
-    async def end_fill(self, session: Session) -> None:
-        await session.held.execute(f"UPDATE {GATE} SET filling = 0")
-
-    async def bulk_insert(
-        self, session: Session, table: sa.Table, columns: Sequence[sa.Column[Any]], rows: Sequence[Row]
-    ) -> None:
-        await insert_rows(session, table, columns, rows)
 
     async def read_sequences(self, session: Session, tables: Sequence[sa.Table]) -> dict[str, int]:
         found = {

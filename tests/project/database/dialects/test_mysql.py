@@ -1,3 +1,4 @@
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +9,16 @@ from sqlalchemy import make_url
 
 from project.database import errors, parse_url
 from project.database.dialects import mysql as dialect
+from project.database.statements import Statement
+from project.database.switching import GATE
 from project.settings import SettingsError
 from tests import certificates
 from tests.servers import MariaDB, in_a_loop
-from tests.units import Desk, furnished, metadata, opened
+from tests.units import Desk, book, furnished, metadata, opened, titles
 
 pytestmark = pytest.mark.engines("mariadb")
 
+COUNT = f"(SELECT COUNT(*) FROM {GATE})"
 CIPHER = "SHOW SESSION STATUS LIKE 'Ssl_cipher'"
 
 
@@ -67,6 +71,71 @@ class TestConnections:
         assert answer(database_url, "SELECT @@time_zone") == "+00:00"
         assert answer(database_url, "SELECT @@tx_isolation") == "READ-COMMITTED"
         assert "STRICT_ALL_TABLES" in answer(database_url, "SELECT @@sql_mode")
+
+
+async def insert(desk: Desk) -> None:
+    await desk.add(book, title="once", price=1.0)
+
+
+async def insert_many(desk: Desk) -> None:
+    statement = Statement(sa.insert(book).values(title=sa.bindparam("title"), price=sa.bindparam("price")))
+    await desk.session.run_many(statement, [{"title": "once", "price": 1.0}])
+
+
+async def insert_with_sqlalchemy(desk: Desk) -> None:
+    await desk.session.execute(sa.insert(book), [{"title": "once", "price": 1.0}])
+
+
+class TestWrite:
+    @pytest.fixture
+    def blind_trigger(self, database_url: str, mariadb: MariaDB) -> Iterator[Callable[[], object]]:
+        """The table of books has a trigger that reads a gate which is not there before this is called."""
+        name = str(make_url(database_url).database)
+
+        async def furnish() -> None:
+            async with furnished(database_url):
+                pass
+
+        in_a_loop(furnish)
+        mariadb.execute(f"CREATE TRIGGER looks BEFORE INSERT ON book FOR EACH ROW SET @there = {COUNT}", name)
+        yield lambda: mariadb.execute(f"CREATE TABLE {GATE} (id INT)", name)
+        mariadb.execute(f"DROP TABLE IF EXISTS {GATE}", name)
+
+    @pytest.mark.parametrize("send", [insert, insert_many, insert_with_sqlalchemy])
+    def test_is_run_again_on_another_connection_where_a_trigger_overlooks_the_gate(
+        self, database_url: str, blind_trigger: Callable[[], object], send: Callable[[Desk], Awaitable[None]]
+    ) -> None:
+        """As MariaDB does in a statement that it prepared just when the trigger was made, for good."""
+        connections: list[int] = []
+
+        async def work(desk: Desk) -> None:
+            connections.append((await desk.look(sa.text("SELECT CONNECTION_ID()")))[0][0])
+            if len(connections) == 2:
+                blind_trigger()
+            await send(desk)
+
+        async def scenario() -> list[str]:
+            async with opened(database_url) as database:
+                await database.write(Desk, work)
+                return await titles(database)
+
+        assert in_a_loop(scenario) == ["once"]
+        assert len(set(connections)) == len(connections) == 2
+
+    def test_where_another_table_is_missing_is_not_run_again(self, database_url: str) -> None:
+        runs: list[Desk] = []
+
+        async def work(desk: Desk) -> None:
+            runs.append(desk)
+            await desk.look(sa.text("SELECT 1 FROM nowhere"))
+
+        async def scenario() -> None:
+            async with opened(database_url) as database:
+                with pytest.raises(errors.Outdated):
+                    await database.write(Desk, work)
+
+        in_a_loop(scenario)
+        assert len(runs) == 1
 
 
 class TestTables:
