@@ -260,24 +260,27 @@ def _conditions(repository: type[Repository[Any]], shape: Iterable[tuple[str, in
     return conditions
 
 
-def _ordering(repository: type[Repository[Any]], shape: Iterable[tuple[str, int]], sort: str) -> Ordering:
-    """By the sort column and the id, but for a column that a filter holds to one value: it orders nothing."""
+def _ordering(repository: type[Repository[Any]], conditions: Sequence[sa.ColumnElement[bool]], sort: str) -> Ordering:
+    """By the sort column and the id, but for a column that a condition holds to one value: it orders nothing."""
     table = repository.model_type.__table__
-    conditions = _conditions(repository, shape)
-    held = {name for condition in conditions if (name := _held_to_one_value(condition)) is not None}
+    held = _held(conditions)
     names = dict.fromkeys((sort.removeprefix("-"), "id"))
     columns = [table.c[name] for name in names if name not in held]
     index = None
     if len(held) == len(conditions):
         wanted = [column.key for column in columns]
-        index = next((index.name for index in table.indexes if _has_order(index, held, wanted)), None)
-    return Ordering(columns, sort.startswith("-"), index)
+        index = next((index.name for index in table.indexes if _has_order(index, held.keys(), wanted)), None)
+    values = [(table.c[name], equality.right) for name, equality in held.items()]
+    return Ordering(columns, sort.startswith("-"), index, values)
 
 
-def _held_to_one_value(condition: sa.ColumnElement[bool]) -> str | None:
-    if isinstance(condition, sa.BinaryExpression) and condition.operator is sa.sql.operators.eq:
-        return condition.left.key
-    return None
+def _held(conditions: Iterable[sa.ColumnElement[bool]]) -> dict[str, sa.BinaryExpression[bool]]:
+    """By column, the condition that holds it to one value."""
+    held: dict[str, sa.BinaryExpression[bool]] = {}
+    for condition in conditions:
+        if isinstance(condition, sa.BinaryExpression) and condition.operator is sa.sql.operators.eq:
+            held.setdefault(str(condition.left.key), condition)
+    return held
 
 
 def _has_order(index: sa.Index, held: Set[str], order: Sequence[str]) -> bool:
@@ -295,8 +298,11 @@ def _select_page(
     dialect: str,
 ) -> Statement:
     table = repository.model_type.__table__
-    ordering = _ordering(repository, shape, sort)
-    select = sa.select(*(table.c[name] for name in columns)).where(*_conditions(repository, shape))
+    conditions = _conditions(repository, shape)
+    ordering = _ordering(repository, conditions, sort)
+    held = _held(conditions).values()
+    others = [condition for condition in conditions if not any(condition is equality for equality in held)]
+    select = sa.select(*(table.c[name] for name in columns)).where(*others)
     position = None
     if has_position:
         position = [sa.bindparam(f"position_{column.key}", type_=column.type) for column in ordering.columns]
@@ -309,8 +315,9 @@ def _select_all(
     repository: type[Repository[Any]], columns: tuple[str, ...], shape: tuple[tuple[str, int], ...], sort: str
 ) -> Statement:
     table = repository.model_type.__table__
-    select = sa.select(*(table.c[name] for name in columns)).where(*_conditions(repository, shape))
-    return Statement(_ordering(repository, shape, sort).sort(select), times_as_text=True)
+    conditions = _conditions(repository, shape)
+    select = sa.select(*(table.c[name] for name in columns)).where(*conditions)
+    return Statement(_ordering(repository, conditions, sort).sort(select), times_as_text=True)
 
 
 @lru_cache(STATEMENTS)

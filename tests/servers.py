@@ -54,6 +54,10 @@ class Server:
     def url(self, database: str) -> str:
         return f"{self.scheme}://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
     def start(self) -> None:
         """Returns when the server takes connections."""
         self._process = _PARENT.submit(self._launch).result()

@@ -27,6 +27,7 @@ NAMES = tuple(contender.name for contender in CONTENDERS)
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--seconds", type=click.IntRange(1), default=2, show_default=True, help="Length of one run.")
 @click.option("--connections", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--no-request-logs", "hushed", is_flag=True, help="Nobody logs requests who can be told not to.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every sample here.")
 def main(
     engines: tuple[str, ...],
@@ -35,9 +36,12 @@ def main(
     rounds: int,
     seconds: int,
     connections: int,
+    hushed: bool,
     json_file: Path | None,
 ) -> None:
     """Measure Registrar beside what else people would run, each server on a core of its own.
+
+    Each writes of its requests what its documentation has it write in production, to a file.
 
     Exits with 1 when a contender could not take part, or when any answer was an error.
     """
@@ -64,7 +68,8 @@ def main(
         folder.chmod(0o755)  # the database servers may run as somebody else
         machine = describe_machine(folder)
         try:
-            results = list(Runner(plan, folder, say).measure(CONTENDERS))
+            lineup = [contender.hushed() for contender in CONTENDERS] if hushed else CONTENDERS
+            results = list(Runner(plan, folder, say).measure(lineup))
         except Failure as failure:
             raise click.ClickException(str(failure)) from None
     report = summarize(plan, results, machine)

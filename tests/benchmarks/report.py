@@ -88,6 +88,12 @@ def show(report: Report, console: Console) -> None:
         f"one server on one core, {plan.connections} connections, {report.rows:,} rows,"
         f" {plan.rounds} rounds of {plan.seconds} s; medians (lowest-highest round)"
     )
+    logs: dict[str, list[str]] = {}
+    for name, what in {result.contender: result.logs for result in report.results}.items():
+        logs.setdefault(what, []).append(name)
+    console.print(
+        "logged of each request: " + "; ".join(f"{what} ({', '.join(names)})" for what, names in logs.items())
+    )
     for engine in plan.engines:
         figures = [it for it in report.figures if it.engine == engine]
         if figures:

@@ -34,6 +34,8 @@ class Result(msgspec.Struct):
 
     engine: str
     contender: str
+    logs: str
+    """What it wrote of each request."""
     samples: dict[str, list[Sample]] = {}
     memory: int = 0
     failure: str | None = None
@@ -77,14 +79,14 @@ class Runner:
                         server = START[engine](folder, self.cores.database)
                     except Failure as failure:
                         self.say(f"{engine}: {failure}")
-                        yield from (Result(engine, it.name, failure=str(failure)) for it in wanted)
+                        yield from (Result(engine, it.name, it.logs, failure=str(failure)) for it in wanted)
                         continue
                     servers.callback(server.process.stop)
                     url = server.url
 
                 taking_part = []
                 for contender in wanted:
-                    result = Result(engine, contender.name)
+                    result = Result(engine, contender.name, contender.logs)
                     running = Running(contender, engine, folder / contender.name, url, self.cores)
                     servers.callback(running.stop)
                     try:

@@ -29,6 +29,11 @@ class Ordering(NamedTuple):
     descending: bool
     index_name: str | None
     """Of an index that has exactly the rows of the list, in that order."""
+    held: "Sequence[tuple[ColumnElement[Any], ColumnElement[Any]]]" = ()
+    """Columns of which the list has one value only, and that value: they order nothing."""
+
+    def hold(self, select: Select[Any]) -> Select[Any]:
+        return select.where(*(column == value for column, value in self.held))
 
     def sort(self, select: Select[Any]) -> Select[Any]:
         return select.order_by(*(column.desc() if self.descending else column.asc() for column in self.columns))
@@ -90,7 +95,8 @@ class Dialect(Protocol):
     """What a driver's error, or SQLAlchemy's around it, means; None for one that is not the database's."""
     page: "Callable[[Select[Any], Ordering, Position, BindParameter[int]], Executable]"
     """The first rows of a select, at most as many as the last parameter says, in an order and from a position on; at a
-    price that does not grow with what stands before them, where an index has that order."""
+    price that does not grow with what stands before them, where an index has that order. What the order holds to one
+    value the select does not say yet."""
     shell: Callable[[URL], tuple[list[str], dict[str, str]]]
     """The command line and extra environment of the database's own client."""
     client_package: str

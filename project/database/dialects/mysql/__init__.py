@@ -235,6 +235,7 @@ def page(
     """Written out, since neither MariaDB nor MySQL finds the place of a row value in an index; and with the index
     named, since they prefer those on which they compare for equality alone.
     """
+    select = ordering.hold(select)
     if position is not None:
         alternatives = []
         for place in range(len(position)):

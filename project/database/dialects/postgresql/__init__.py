@@ -197,6 +197,18 @@ async def migrating(connection: AsyncConnection) -> AsyncIterator[None]:
 def page(
     select: sa.Select[Any], ordering: Ordering, position: Position, limit: sa.BindParameter[int]
 ) -> sa.Select[Any]:
+    """Where an index has the order, a column that is held to one value is said to be neither less nor more than that,
+    and to order the rows first: no other index will do then. Of equality the planner knows that it orders nothing, and
+    would rather walk the ids, past all the rows of others, until it has met enough.
+    """
+    if ordering.index_name is None:
+        select = ordering.hold(select)
+    else:
+        for column, value in ordering.held:
+            select = select.where(column >= value, column <= value)
+        held_columns, held_values = zip(*ordering.held, strict=True) if ordering.held else ((), ())
+        ordering = ordering._replace(columns=[*held_columns, *ordering.columns])
+        position = None if position is None else [*held_values, *position]
     if position is not None:
         row, bound = sa.tuple_(*ordering.columns), sa.tuple_(*position)
         select = select.where(row < bound if ordering.descending else row > bound)

@@ -191,6 +191,7 @@ def page(select: sa.Select[Any], ordering: Ordering, position: Position, limit: 
 
     Of a row value that ends in the rowid it seeks the first column alone, and steps over all rows that are equal there.
     """
+    select = ordering.hold(select)
     if position is None:
         return ordering.sort(select).limit(limit)
     parts = []
