@@ -241,6 +241,7 @@ class TestPages:
     def test_need_no_mouse(self, visit: Visit) -> None:
         page = visit.page
         page.goto("/admin")
+        expect(page.get_by_role("textbox", name="Username")).to_be_focused()
         page.keyboard.type("viewer")
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)

@@ -486,15 +486,22 @@ class TestLists:
             expected = [student["id"] for student in students(client, sort=sort, department=departments)]
             assert walk(viewer, sort, filters) == expected, sort
 
+    @pytest.mark.parametrize("term", ["ä", "1Ä", "nobody"])
+    def test_go_on_with_what_a_search_finds(self, client: Client, viewer: Person, term: str) -> None:
+        create_many(client)
+        for sort in ("id", "-id", "name", "-name", "department", "-department", "cgpa", "-cgpa", "-updated_at"):
+            expected = [student["id"] for student in students(client, sort=sort, q=term)]
+            assert walk(viewer, sort, f"&q={term}") == expected, sort
+
     def test_lead_back_the_way_they_came(self, client: Client, viewer: Person) -> None:
         create_many(client)
-        for sort in ("cgpa", "-cgpa", "-id"):
-            pages = [viewer.get(f"/admin/students?sort={sort}&size=25").text]
+        for query in ("sort=cgpa", "sort=-cgpa", "sort=-id", "sort=-cgpa&q=ä"):
+            pages = [viewer.get(f"/admin/students?{query}&size=25").text]
             while path := link(pages[-1], "after"):
                 pages.append(viewer.get(path).text)
             assert len(pages) == 3
             for page, following in itertools.pairwise(pages):
-                assert keys(viewer.get(link(following, "before")).text) == keys(page), sort
+                assert keys(viewer.get(link(following, "before")).text) == keys(page), query
 
     def test_filter_as_the_api_does(self, client: Client, viewer: Person) -> None:
         create(client, name="Ananya", department="CSE", cgpa=8)
