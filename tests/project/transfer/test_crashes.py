@@ -48,6 +48,7 @@ REPLACED = (
     "Another coordinator has taken charge",
     "Another coordinator has been at the target meanwhile",
     "is under way here (moved)",
+    "The database cannot be reached",  # in the transaction that would have taken charge, which the server has ended
 )
 """What a coordinator says, by how far it had come, that finds another one's work."""
 
