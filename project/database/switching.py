@@ -31,8 +31,10 @@ LONGEST_NAME = 63
 REFUSAL = "This database takes no writes now: its table _gate says which one does."
 """What whoever writes to a database that is fenced is told."""
 
-COORDINATOR_SILENCE = 5
-"""Seconds that a coordinator may hold a gate without a word before the server ends its transaction, if it can."""
+COORDINATOR_SILENCE = 3
+"""Seconds that a coordinator may hold a gate without a word before the server ends its transaction, if it can. Writers
+who wait for one that hangs have waited for up to a second by then, and are refused after pools.PATIENCE.
+"""
 WRITER_SILENCE = 10
 """The same for a unit of work of the service, which waits for nothing but the database."""
 

@@ -66,7 +66,9 @@ async def _stay_in_step(charge: Charge) -> Step:
 
 
 async def _verify(charge: Charge, source: Session) -> None:
-    """With the snapshot still open whose log has been drained: the target holds what it shows. Raises Failed."""
+    """With the snapshot still open whose log has been drained: the target holds what it shows. Raises Failed,
+    Replaced.
+    """
     tell = charge.watcher.tell
     async with charge.links.target.snapshot() as target:
         here, there = await both(
@@ -76,6 +78,8 @@ async def _verify(charge: Charge, source: Session) -> None:
         charge.sums = here
         if here != there:
             found = await compare(source, target, charge.tables, lambda done: tell("Comparing", done, None))
+            async with charge.locked_source(shared=True):
+                pass  # who has been replaced, and wakes up, compares with what the service has written there since
             charge.findings = found
             raise Failed(
                 f"{found.rows:,} rows of {charge.target.alias} are not what they are in {charge.source.alias}, such as "

@@ -44,6 +44,14 @@ OTHERS = {
 }
 """The engines that each is left for, in turn."""
 
+REPLACED = (
+    "Another coordinator has taken charge",
+    "Another coordinator has been at the target meanwhile",
+    "is under way here (moved)",
+    "The database cannot be reached",  # in the transaction that would have taken charge, which the server has ended
+)
+"""What a coordinator says, by how far it had come, that finds another one's work."""
+
 PARTS = 6
 parts = pytest.mark.parametrize(
     "part", [0, *(pytest.param(number, marks=pytest.mark.big) for number in range(1, PARTS))]
@@ -252,7 +260,7 @@ class TestHeldCoordinator:
                     with coordinator.held():
                         stage.finish()
                     code = coordinator.wait()
-                    assert code == 0 or "Another coordinator has taken charge" in coordinator.told, coordinator.told
+                    assert code == 0 or any(sentence in coordinator.told for sentence in REPLACED), coordinator.told
                 load.wait_for(WRITES)
                 assert (load.refused, load.broken) == ([], 0)
 
