@@ -1,13 +1,11 @@
 """What happens to every request before it is routed and to every response before it leaves."""
 
-import logging
 import random
 import re
 import time
 from typing import Any, cast
 from urllib.parse import quote
 
-import structlog
 from litestar import Request
 from litestar.config.cors import CORSConfig
 from litestar.enums import ScopeType
@@ -61,8 +59,7 @@ class Envelope:
         self._refusal_of_host = Hosts(settings).refusal
         self._proxies = Proxies(settings)
         self._cors = cors
-        self._log = structlog.get_logger("request").bind()
-        self._logs = logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO
+        self._log = logs.AccessLog(settings)
         self._headers = SECURITY_HEADERS if settings.debug else [*SECURITY_HEADERS, STRICT_TRANSPORT]
         self._headers_with_policy = [*self._headers, POLICY]
 
@@ -112,10 +109,7 @@ class Envelope:
         finally:
             seconds = time.perf_counter() - started
             metrics.ended(method, inner.get("path_template"), status, seconds)
-            if self._logs:
-                self._log.info(
-                    "answered", method=method, path=_path(scope), status=status, milliseconds=round(seconds * 1000, 2)
-                )
+            self._log.answered(method, _path(scope), status, seconds)
 
     def _refusal(self, scope: HTTPScope, headers: dict[bytes, bytes], repeated: bool) -> Problem | None:
         if repeated and sum(name == b"host" for name, _ in scope["headers"]) > 1:

@@ -5,10 +5,13 @@ of any size. What is refused here never reaches the application, but is answered
 """
 
 import asyncio
+import re
+from collections.abc import Iterable
+from typing import Any
 
 import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from project.middleware import POLICY, SECURITY_HEADERS
 from project.problems import MEDIA_TYPE, HeadersTooLarge, Malformed, Problem, ProblemDetails, TooSlow
@@ -25,6 +28,8 @@ LOOK_SECONDS = 2.0
 """Between two looks at the clock; one timer a connection costs less than one a request."""
 LAST_REQUEST_SECONDS = 0.2
 """How long an idle connection stays when the service stops: a request may be on its way."""
+
+_UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class Protocol(HttpToolsProtocol):
@@ -97,6 +102,12 @@ class Protocol(HttpToolsProtocol):
         if self._stopping:
             self.cycle.keep_alive = False
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        async def answered(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, Sending(cycle).send)
+
+        super()._start_asgi_task(cycle, answered)
+
     def on_body(self, body: bytes) -> None:
         self._unread = 0
         super().on_body(body)
@@ -145,6 +156,60 @@ class Protocol(HttpToolsProtocol):
             if self._is_idle() or not self.cycle.response_started:
                 self.transport.write(_answer(problem, self.server_state.default_headers))
             self.transport.close()
+
+
+class Sending:
+    """One answer on its way out: one that is whole leaves in one piece.
+
+    uvicorn writes the head and the body one after the other and looks at each header's name and value by itself, which
+    takes as long as reading a record. Whatever is more than a head and a body of known length is left to it.
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._start: Any = None
+
+    async def send(self, message: Any) -> None:
+        if self._start is None and message["type"] == "http.response.start":
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is not None:
+            if self._sent_whole(start, message):
+                return
+            await self._cycle.send(start)
+        await self._cycle.send(message)
+
+    def _sent_whole(self, start: Any, message: Any) -> bool:
+        cycle = self._cycle
+        is_plain = cycle.keep_alive and not (cycle.flow.write_paused or cycle.disconnected or cycle.response_started)
+        if not is_plain or message.get("more_body") or cycle.scope["method"] == "HEAD":
+            return False
+        body = message.get("body", b"")
+        head = _head(start["status"], [*cycle.default_headers, *start["headers"]], len(body))
+        if head is None:
+            return False
+        cycle.response_started = cycle.response_complete = True
+        cycle.waiting_for_100_continue = False
+        cycle.transport.write(head + body)
+        cycle.message_event.set()
+        cycle.on_response()
+        return True
+
+
+def _head(status: int, headers: Iterable[tuple[bytes, bytes]], length: int) -> bytes | None:
+    """None where the headers do not say that the body is of that length, or say more of how it is sent."""
+    lines = [STATUS_LINE[status]]
+    is_told = False
+    for name, value in headers:
+        if name == b"content-length":
+            is_told = value == b"%d" % length
+        elif name in (b"connection", b"transfer-encoding"):
+            return None
+        lines.append(b"%b: %b\r\n" % (name, value))
+    head = b"".join(lines)
+    is_sound = head.count(b"\r") == head.count(b"\n") == len(lines) and not _UNPRINTABLE.search(head)
+    return head + b"\r\n" if is_told and is_sound else None
 
 
 def _answer(problem: Problem, headers: list[tuple[bytes, bytes]]) -> bytes:

@@ -49,7 +49,15 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
             rows = await self.session.rows(_select_one(self.model_type, bool(lock)), id=item_id)
             if rows:
                 return self._instance(rows[0])
-        raise NotFoundError(f"There is no {self.model_type.__name__.lower()} {item_id}.")
+        raise _nothing(self.model_type, item_id)
+
+    async def row(self, columns: tuple[str, ...], item_id: int) -> Row:
+        """Values of one row, timestamps as text. Raises NotFoundError."""
+        if 0 < item_id <= MOST_ID:
+            rows = await self.session.rows(_select_row(self.model_type, columns), id=item_id)
+            if rows:
+                return rows[0]
+        raise _nothing(self.model_type, item_id)
 
     async def add(self, data: M, **options: Any) -> M:
         data.created_at = data.created_at or now()
@@ -100,7 +108,7 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         if not await self.session.run(
             _update_one(self.model_type), **{f"new_{k}": v for k, v in _values(data).items()}
         ):
-            raise NotFoundError(f"There is no {self.model_type.__name__.lower()} {data.id}.")
+            raise _nothing(self.model_type, data.id)
         before = instance_state(data).committed_state
         self.session.trail.updated(_table(self.model_type), data.id, before, data.__dict__)
         before.clear()
@@ -156,6 +164,10 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         return instance
 
 
+def _nothing(model: type[Record], item_id: Any) -> NotFoundError:
+    return NotFoundError(f"There is no {model.__name__.lower()} {item_id}.")
+
+
 def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
@@ -187,6 +199,13 @@ def _select_one(model: type[Record], lock: bool) -> Statement:
     table = model.__table__
     select = sa.select(*table.columns).where(table.c.id == sa.bindparam("id", type_=table.c.id.type))
     return Statement(select.with_for_update() if lock else select)
+
+
+@cache
+def _select_row(model: type[Record], columns: tuple[str, ...]) -> Statement:
+    table = model.__table__
+    select = sa.select(*(table.c[name] for name in columns))
+    return Statement(select.where(table.c.id == sa.bindparam("id", type_=table.c.id.type)), times_as_text=True)
 
 
 @cache

@@ -49,6 +49,15 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
             ),
         )
 
+    async def show(self, item_id: Any) -> V:
+        """One record as clients see it, without an instance in between. Raises NotFoundError."""
+        return self.shown(await self.repository.row(self.schema.__struct_fields__, item_id))
+
+    async def to_model(self, data: Any, *operation: Any, **options: Any) -> M:
+        if isinstance(data, msgspec.Struct):
+            return self.model_type(**_given(data))
+        return await super().to_model(data, *operation, **options)
+
     async def update(self, data: Any, item_id: Any = None, *, condition: Condition = ANY, **options: Any) -> M:
         """Raises NotFoundError, and StalePrecondition where the condition does not hold. No data changes nothing."""
         if item_id is None:

@@ -84,10 +84,7 @@ class StudentHandlers:
         With `If-None-Match`, a student that is still the same is not sent again.
         """
 
-        async def work(students: StudentService) -> schemas.Student:
-            return students.view(await students.get(student_id))
-
-        body = msgspec.json.encode(await database.read(StudentService, work))
+        body = msgspec.json.encode(await database.read(StudentService, lambda students: students.show(student_id)))
         tag = etag(body)
         if Condition(if_match, if_none_match).is_fresh(tag):
             return json_response(Answer(304, b"", {"ETag": tag}))
