@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from project.asgi import create_app
-from project.openapi import COMMITTED, Document, Format, contract
+from project.openapi import Document, Format, contract
+from project.openapi.contract import COMMITTED
 from project.settings import BASE_DIR, load
 
 GROUP = "Development"

@@ -26,7 +26,7 @@ def startapp(name: str, model: str) -> None:
     comma = "" if INSTALLED_APPS else ","
     click.echo(f"Now say in project/settings.py:\n\n    INSTALLED_APPS: tuple[str, ...] = ({apps}{comma})\n")
     click.echo(f"Then run `python manage.py migrate` and `python manage.py test tests/apps/{name}`.")
-    from project.openapi import COMMITTED
+    from project.openapi.contract import COMMITTED
 
     committed = COMMITTED.relative_to(BASE_DIR)
     click.echo(

@@ -19,12 +19,11 @@ from litestar.routes import BaseRoute
 from litestar.types import Method
 
 from project.openapi import documents, operations
-from project.openapi.contract import COMMITTED
 from project.openapi.operations import SCHEME, streamed
 from project.openapi.structs import Json, Structs, described
 from project.problems import ProblemDetails
 
-__all__ = ["COMMITTED", "TITLE", "Document", "Format", "Structs", "config", "streamed"]
+__all__ = ["TITLE", "Document", "Format", "Structs", "config", "streamed"]
 
 Format = Literal["json", "yaml"]
 

@@ -7,16 +7,15 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 
+from .databases import ENGINES
 from .lineup import CONTENDERS
 from .load import ROUTES
 from .processes import Failure
-from .report import describe_machine, show, summarize
+from .report import describe_machine, new_console, show, summarize, write_json
 from .runner import Plan, Runner
 
-ENGINES = ("sqlite", "postgresql", "mariadb")
 NAMES = tuple(contender.name for contender in CONTENDERS)
 
 
@@ -73,12 +72,8 @@ def main(
         except Failure as failure:
             raise click.ClickException(str(failure)) from None
     report = summarize(plan, results, machine)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 140
-    show(report, console)
-    if json_file:
-        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    show(report, new_console())
+    write_json(report, json_file)
     sys.exit(0 if report.complete else 1)
 
 

@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,20 +19,15 @@ import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import URL
 
-from project.database.errors import DatabaseError
-from tests import units
 from tests.filling import filled
 from tests.load import Load, Student
 from tests.processes import ROOT, Service, running
-from tests.servers import in_a_loop
 
-from .databases import START
-from .processes import Cores, Failure
+from .databases import ENGINES, databases
+from .processes import Failure
 from .report import Machine, describe_machine
 
-ENGINES = ("sqlite", "postgresql", "mariadb")
 DIRECTIONS = tuple(f"{source}-{target}" for source in ENGINES for target in ENGINES if source != target)
 SLOWEST = 1.0
 """Seconds that a write may take while the service moves."""
@@ -105,15 +99,11 @@ def main(directions: tuple[str, ...], rows: int, clients: int, think: float, jso
     """
     plan = Plan(rows, clients, think)
     progress = Console(stderr=True)
-    with ExitStack() as held:
-        temporary = tempfile.TemporaryDirectory(prefix="registrar-benchmark-", ignore_cleanup_errors=True)
-        folder = Path(held.enter_context(temporary))
-        folder.chmod(0o755)  # the database servers may run as somebody else
-        databases = Databases(folder, held)
+    with databases() as (folder, created):
         results = []
         for direction in directions or DIRECTIONS:
             progress.print(f"{direction}: {rows:,} rows", style="dim")
-            source, target = (databases.create(engine) for engine in direction.split("-"))
+            source, target = (created.create(engine) for engine in direction.split("-"))
             try:
                 results.append(measure(plan, direction, source, target))
             except Failure as failure:
@@ -126,50 +116,6 @@ def main(directions: tuple[str, ...], rows: int, clients: int, think: float, jso
     if json_file:
         json_file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     sys.exit(1 if any(result.failures for result in results) else 0)
-
-
-class Databases:
-    """Servers that are started when they are first needed, as durable as they come out of the box."""
-
-    def __init__(self, folder: Path, held: ExitStack) -> None:
-        self._folder = folder
-        self._held = held
-        self._servers: dict[str, URL] = {}
-        self._created = 0
-
-    def create(self, engine: str) -> str:
-        """The URL of an empty database."""
-        self._created += 1
-        name = f"registrar_{self._created}"
-        if engine == "sqlite":
-            return f"sqlite:///{self._folder / name}.sqlite3"
-        if engine not in self._servers:
-            folder = self._folder / engine
-            folder.mkdir()
-            server = START[engine](folder, Cores().database)
-            self._held.callback(server.process.stop)
-            server.process.wait_until(lambda: _answers(_text(server.url)))
-            self._servers[engine] = server.url
-        url = self._servers[engine]
-        in_a_loop(lambda: _execute(_text(url), f"CREATE DATABASE {name}"))
-        return _text(url.set(database=name))
-
-
-def _text(url: URL) -> str:
-    return url.render_as_string(hide_password=False)
-
-
-def _answers(url: str) -> bool:
-    try:
-        in_a_loop(lambda: _execute(url, "SELECT 1"))
-    except DatabaseError:
-        return False
-    return True
-
-
-async def _execute(url: str, sql: str) -> None:
-    async with units.opened(url) as database, database.connect() as connection:
-        await connection.exec_driver_sql(sql)
 
 
 def measure(plan: Plan, direction: str, source: str, target: str) -> Result:

@@ -4,13 +4,21 @@ import os
 import pwd
 import shutil
 import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from sqlalchemy import URL
 
-from .processes import Failure, Process, free_port, listens, run
+from project.database.errors import DatabaseError
+from tests import units
+from tests.servers import in_a_loop
+
+from .processes import Cores, Failure, Process, free_port, listens, run
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,70 @@ def start_mariadb(folder: Path, core: int) -> Server:
 
 
 START = {"postgresql": start_postgresql, "mariadb": start_mariadb}
+ENGINES = ("sqlite", *START)
+
+
+class Databases:
+    """Servers that are started when they are first needed, as durable as they come out of the box."""
+
+    def __init__(self, folder: Path, held: ExitStack) -> None:
+        self._folder = folder
+        self._held = held
+        self._servers: dict[str, URL] = {}
+        self._created = 0
+
+    def create(self, engine: str) -> str:
+        """The URL of an empty database."""
+        self._created += 1
+        name = f"registrar_{self._created}"
+        if engine == "sqlite":
+            return f"sqlite:///{self._folder / name}.sqlite3"
+        if engine not in self._servers:
+            folder = self._folder / engine
+            folder.mkdir()
+            server = START[engine](folder, Cores().database)
+            self._held.callback(server.process.stop)
+            server.process.wait_until(lambda: _answers(_text(server.url)))
+            self._servers[engine] = server.url
+        url = self._servers[engine]
+        in_a_loop(lambda: _execute(_text(url), f"CREATE DATABASE {name}"))
+        return _text(url.set(database=name))
+
+
+@contextmanager
+def databases() -> Iterator[tuple[Path, Databases]]:
+    """A folder for whatever has to be kept for a while, and databases in it.
+
+    From now on an ordinary kill ends what was started, as Ctrl-C does.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with ExitStack() as held:
+        temporary = tempfile.TemporaryDirectory(prefix="registrar-benchmark-", ignore_cleanup_errors=True)
+        folder = Path(held.enter_context(temporary))
+        folder.chmod(0o755)  # the database servers may run as somebody else
+        yield folder, Databases(folder, held)
+
+
+def execute(url: str, *statements: str) -> None:
+    for sql in statements:
+        in_a_loop(lambda sql=sql: _execute(url, sql))  # type: ignore[misc]
+
+
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
+
+
+def _answers(url: str) -> bool:
+    try:
+        in_a_loop(lambda: _execute(url, "SELECT 1"))
+    except DatabaseError:
+        return False
+    return True
+
+
+async def _execute(url: str, sql: str) -> None:
+    async with units.opened(url) as database, database.connect() as connection:
+        await connection.exec_driver_sql(sql)
 
 
 def _postgresql_binaries() -> Path:

@@ -78,7 +78,7 @@ def write_requests(file: Path, route: str, paths: Paths, ids: Ids, rows: list[St
     file.write_text("".join(line(paths, ids, rows, chance) + "\n" for _ in range(LINES)))
 
 
-def run_wrk(port: int, requests: Path, *, core: int, seconds: int, connections: int, seed: int) -> Sample:
+def run_wrk(port: int, requests: Path, *, core: int | str, seconds: int, connections: int, seed: int) -> Sample:
     command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s"]
     script = ["-s", str(Path(__file__).with_name("wrk.lua")), f"http://127.0.0.1:{port}"]
     done = subprocess.run(

@@ -23,17 +23,20 @@ class Cores:
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < 2:
             raise Failure("two cores are needed: one for the server, one for the load")
+        self.every = cores
         self.server = cores[-1]
         self.load = cores[0]
         self.database = cores[1] if len(cores) > 2 else cores[0]
 
 
 class Process:
+    """`core` is one of them, or a list of some as taskset takes it."""
+
     def __init__(
         self,
         command: list[str],
         *,
-        core: int,
+        core: int | str,
         log: Path,
         environment: Mapping[str, str] | None = None,
         ends_by: signal.Signals = signal.SIGTERM,
@@ -71,7 +74,11 @@ class Process:
     def memory(self) -> int:
         """Resident bytes of the process and its children, a page they share counted once (PSS)."""
         self.check_alive()
-        return sum(_proportional_set_size(pid) for pid in _family(self.process.pid))
+        return sum(map(_proportional_set_size, self.family()))
+
+    def family(self) -> list[int]:
+        """The process and all below it."""
+        return list(_family(self.process.pid))
 
     def stop(self) -> None:
         if self.process.poll() is None:

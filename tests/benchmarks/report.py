@@ -78,12 +78,28 @@ def summarize(plan: Plan, results: list[Result], machine: Machine) -> Report:
     return Report(machine, ROWS, plan, figures, results)
 
 
-def show(report: Report, console: Console) -> None:
-    machine, plan = report.machine, report.plan
+def new_console() -> Console:
+    console = Console()
+    if not console.is_terminal:
+        console.width = 140
+    return console
+
+
+def show_machine(machine: Machine, console: Console) -> None:
     console.print(
         f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python};"
         f" a 4 KiB write reaches the disk in {machine.sync_microseconds:.0f} us"
     )
+
+
+def write_json(report: msgspec.Struct, file: Path | None) -> None:
+    if file:
+        file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+
+
+def show(report: Report, console: Console) -> None:
+    plan = report.plan
+    show_machine(report.machine, console)
     console.print(
         f"one server on one core, {plan.connections} connections, {report.rows:,} rows,"
         f" {plan.rounds} rounds of {plan.seconds} s; medians (lowest-highest round)"
@@ -132,12 +148,13 @@ def _figure(route: str, result: Result, ours: Result | None) -> Figure:
     samples = result.samples[route]
     good = [it for it in samples if it.valid]
     pairs = zip(ours.samples.get(route, []), samples, strict=False) if ours and ours is not result else ()
+    ratios = [mine.rate / its.rate for mine, its in pairs if mine.valid and its.valid]
     return Figure(
         engine=result.engine,
         route=route,
         contender=result.contender,
-        rate=_spread([it.rate for it in good]),
-        ratio=_spread([mine.rate / its.rate for mine, its in pairs if mine.valid and its.valid]),
+        rate=spread([it.rate for it in good]) if good else None,
+        ratio=spread(ratios) if ratios else None,
         p50=statistics.median(it.p50 for it in good) if good else None,
         p99=statistics.median(it.p99 for it in good) if good else None,
         memory=result.memory,
@@ -145,8 +162,8 @@ def _figure(route: str, result: Result, ours: Result | None) -> Figure:
     )
 
 
-def _spread(values: list[float]) -> Spread | None:
-    return Spread(statistics.median(values), min(values), max(values)) if values else None
+def spread(values: list[float]) -> Spread:
+    return Spread(statistics.median(values), min(values), max(values))
 
 
 def _sync_time(file: Path) -> float:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from project.clients.typescript import GENERATOR
 from project.commands import cli
-from project.openapi import COMMITTED
+from project.openapi.contract import COMMITTED
 from tests.toolchains import node_modules
 
 

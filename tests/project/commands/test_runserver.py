@@ -270,6 +270,32 @@ class TestStop:
             assert set(temporary.iterdir()) == kept
 
 
+class TestImports:
+    UNUSED = (
+        "faker", "openapi_python_client", "httpx", "jsonschema", "typer", "pytest",
+        "project.clients", "project.scaffold", "project.openapi.contract", "project.transfer.coordinator",
+        "project.transfer.dump", "project.transfer.load", "project.transfer.copying", "project.audit.verification",
+    )  # fmt: skip
+    """What generates, copies, checks or tests: of the project's own, and of what is installed beside it.
+
+    Alembic serves: `/health/ready` asks it for the history. So does what libraries import of themselves where they find
+    it, such as rich (structlog) and pydantic (advanced-alchemy, adminsite).
+    """
+
+    def test_nothing_that_serving_does_not_use(self, url: str) -> None:
+        with running(url, PYTHONVERBOSE="1") as service:
+            for path in ("/students", "/students/export", "/health/ready", "/docs", "/admin/login", "/metrics"):
+                assert service.get(path).status_code == 200
+            service.stop()
+            imported = set(re.findall(r"^import '([\w.]+)' #", service.log, re.MULTILINE))
+        assert {"litestar", "project.asgi", "project.commands.runserver"} <= imported
+        assert [
+            name for name in sorted(imported) if f"{name}.".startswith(tuple(f"{each}." for each in self.UNUSED))
+        ] == []
+        commands = {name for name in imported if name.startswith("project.commands.")}
+        assert commands == {"project.commands.runserver", "project.commands._database"}
+
+
 class TestWorkers:
     def test_end_when_the_first_process_is_killed(self, url: str) -> None:
         with running(url, "--workers=2") as service:

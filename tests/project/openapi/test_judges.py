@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from project.openapi import COMMITTED
+from project.openapi.contract import COMMITTED
 from tests.toolchains import JUDGES, node_modules, run
 from tests.trees import Tree
 
