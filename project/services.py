@@ -72,7 +72,7 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
 
     async def delete(self, item_id: Any, *, condition: Condition = ANY, **options: Any) -> M:
         """Raises NotFoundError, and StalePrecondition where the condition does not hold."""
-        if condition is not ANY:
+        if condition != ANY:
             await self._current(item_id, condition)
         return await super().delete(item_id, **options)
 
@@ -105,7 +105,7 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
 
     async def _current(self, item_id: Any, condition: Condition) -> M:
         instance: M = await self.repository.get(item_id, with_for_update=True)
-        if condition is not ANY:
+        if condition != ANY:
             condition.check(self.etag(instance))
         return instance
 

@@ -83,7 +83,7 @@ COSTS: dict[str, tuple[dict[str, Frame], list[str] | dict[str, list[str]]]] = {
     "put if unchanged": (WRITE, [SELECT, UPDATE, TRAIL]),
     "patch": (WRITE, [SELECT, UPDATE, TRAIL]),
     "patch of nothing": (WRITE, [SELECT]),
-    "delete": (WRITE, [SELECT, SELECT, DELETE, TRAIL]),
+    "delete": (WRITE, [SELECT, DELETE, TRAIL]),
     "get one with a token, twice": (
         READ,
         {
