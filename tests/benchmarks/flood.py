@@ -1,4 +1,4 @@
-"""What reads cost while passwords are guessed: `python -m tests.benchmarks.flood [DATABASE_URL] [GUESSES]`.
+"""What reads cost while passwords are guessed.
 
 Four workers on one database. A reader with a token reads one student after the other, first alone and then beside
 sixteen connections that guess at passwords, of one account and of many in turns.
@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+import click
 import httpx
 
 from tests.processes import ROOT, SECONDS, Service, running
@@ -30,7 +31,19 @@ SETTINGS = {
 }
 
 
-def main(url: str, guesses: int) -> None:
+@click.command()
+@click.argument("url", metavar="[DATABASE_URL]", required=False)
+@click.option("--guesses", type=click.IntRange(min=CONNECTIONS), default=GUESSES, show_default=True)
+def flood(url: str | None, guesses: int) -> None:
+    """Read beside clients that guess at passwords, on four workers.
+
+    On an SQLite file of its own, or on the empty database of that URL.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        measure(url or f"sqlite:///{folder}/flood.sqlite3", guesses)
+
+
+def measure(url: str, guesses: int) -> None:
     manage(url, "migrate")
     manage(url, "createsuperuser", "--noinput", "--username=ananya")
     token = manage(url, "createtoken", "ananya").strip()
@@ -42,9 +55,9 @@ def main(url: str, guesses: int) -> None:
         show("alone", read_while(reader, path, lambda: next(count, None) is not None))
         found: Counter[int] = Counter()
         began = time.monotonic()
-        flood = threading.Thread(target=lambda: found.update(guess(service, guesses)))
-        flood.start()
-        show("beside the guesses", read_while(reader, path, flood.is_alive))
+        guessing = threading.Thread(target=lambda: found.update(guess(service, guesses)))
+        guessing.start()
+        show("beside the guesses", read_while(reader, path, guessing.is_alive))
         print(f"{guesses} guesses in {time.monotonic() - began:.1f} s: {dict(found)}, of which 401 were looked at")
 
 
@@ -83,8 +96,4 @@ def guess(service: Service, guesses: int) -> Counter[int]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        main(
-            sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/flood.sqlite3",
-            int(sys.argv[2]) if len(sys.argv) > 2 else GUESSES,
-        )
+    flood()

@@ -1,4 +1,4 @@
-"""What it costs a read to say who asks: `python -m tests.benchmarks.tokens [DATABASE_URL]`.
+"""What it costs a read to say who asks.
 
 The same request to two applications in this process, one that asks nobody (DEBUG=true) and one that wants a token, in
 turns; of many turns the fastest counts, since whatever else this machine does can only make one slower.
@@ -6,11 +6,11 @@ turns; of many turns the fastest counts, since whatever else this machine does c
 
 import asyncio
 import datetime as dt
-import sys
 import tempfile
 import time
 from typing import Any
 
+import click
 from litestar import Litestar
 
 from apps.accounts import passwords
@@ -26,7 +26,18 @@ REQUESTS = 20
 PRODUCTION = {"DEBUG": "false", "SECRET_KEY": "of a benchmark", "ALLOWED_HOSTS": "127.0.0.1"}
 
 
-async def main(url: str) -> None:
+@click.command()
+@click.argument("url", metavar="[DATABASE_URL]", required=False)
+def tokens(url: str | None) -> None:
+    """Read one student with a token and without.
+
+    On an SQLite file of its own, or on the empty database of that URL.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(measure(url or f"sqlite:///{folder}/tokens.sqlite3"))
+
+
+async def measure(url: str) -> None:
     opened = create_app(load({"DATABASE_URL": url, "LOG_LEVEL": "WARNING"}))
     asking = create_app(load({"DATABASE_URL": url, "LOG_LEVEL": "WARNING", **PRODUCTION}))
     database: Database = opened.state.database
@@ -53,11 +64,11 @@ async def furnish(database: Database) -> tuple[int, str]:
     secret = new_secret()
 
     async def work(users: UserService) -> None:
-        tokens = users.repository.session.service(TokenService)
+        issuer = users.repository.session.service(TokenService)
         name = f"reader{time.time_ns()}"
         values = {"username": name, "password": passwords.hashed(secret), "role": "viewer", "is_active": True}
         user = await users.create(values)
-        await tokens.issue(user, secret, kind="api", name="x", role="viewer", lifetime=dt.timedelta(hours=1))
+        await issuer.issue(user, secret, kind="api", name="x", role="viewer", lifetime=dt.timedelta(hours=1))
 
     async def create(students: StudentService) -> int:
         return (await students.create(StudentCreate("Ananya", "CSE", 8.9))).id
@@ -83,5 +94,4 @@ async def ask(app: Litestar, path: str, headers: list[tuple[bytes, bytes]]) -> N
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else f"sqlite:///{folder}/tokens.sqlite3"))
+    tokens()
