@@ -1,7 +1,7 @@
 """What reads cost while passwords are guessed.
 
 Four workers on one database. A reader with a token reads one student after the other, first alone and then beside
-sixteen connections that guess at passwords, of one account and of many in turns.
+sixteen connections: such as ask for nothing much, and such as guess at passwords, of one account and of many in turns.
 """
 
 import os
@@ -9,7 +9,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -53,12 +52,14 @@ def measure(url: str, guesses: int) -> None:
         path = student.headers["location"]
         count = iter(range(READS))
         show("alone", read_while(reader, path, lambda: next(count, None) is not None))
-        found: Counter[int] = Counter()
-        began = time.monotonic()
-        guessing = threading.Thread(target=lambda: found.update(guess(service, guesses)))
-        guessing.start()
-        show("beside the guesses", read_while(reader, path, guessing.is_alive))
-        print(f"{guesses} guesses in {time.monotonic() - began:.1f} s: {dict(found)}, of which 401 were looked at")
+        for name, ask in {"beside other requests": look, "beside guesses": guess}.items():
+            began = time.monotonic()
+            with ThreadPoolExecutor(1) as thread:
+                crowd = thread.submit(asked_by_many, service, ask, guesses)
+                show(name, read_while(reader, path, crowd.running))
+            seconds = time.monotonic() - began
+            print(f"{'':>20}  {guesses} in {seconds:.1f} s, answered with {dict(crowd.result())}")
+        print("401 was looked at, 429 was not")
 
 
 def manage(url: str, *arguments: str) -> str:
@@ -82,17 +83,25 @@ def show(name: str, times: list[float]) -> None:
     print(f"{name:>20}: {len(times):6} reads, median {cuts[49]:6.2f} ms, 99 of 100 in {cuts[98]:7.2f} ms")
 
 
-def guess(service: Service, guesses: int) -> Counter[int]:
-    def guess_some(place: int) -> Counter[int]:
-        found: Counter[int] = Counter()
+def look(client: httpx.Client, number: int) -> int:
+    """As cheap as a request can be: what it takes from a reader, any request does."""
+    return client.get("/health/live").status_code
+
+
+def guess(client: httpx.Client, number: int) -> int:
+    name = "ananya" if number % 2 else f"user{number}"
+    return client.post("/auth/token", json={"username": name, "password": "a guess"}).status_code
+
+
+def asked_by_many(service: Service, ask: Callable[[httpx.Client, int], int], requests: int) -> Counter[int]:
+    """How often each status was answered."""
+
+    def ask_some(place: int) -> Counter[int]:
         with httpx.Client(base_url=service.url, timeout=SECONDS) as client:
-            for number in range(place, guesses, CONNECTIONS):
-                name = "ananya" if number % 2 else f"user{number}"
-                found[client.post("/auth/token", json={"username": name, "password": "a guess"}).status_code] += 1
-        return found
+            return Counter(ask(client, number) for number in range(place, requests, CONNECTIONS))
 
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        return sum(threads.map(guess_some, range(CONNECTIONS)), Counter())
+        return sum(threads.map(ask_some, range(CONNECTIONS)), Counter())
 
 
 if __name__ == "__main__":
