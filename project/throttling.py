@@ -69,9 +69,14 @@ class Counts:
                 found[key] = Count(*rows[0])
         return found
 
-    async def put(self, key: str, count: "Count") -> None:
-        """Raises Transient where another made the row meanwhile."""
-        if await self._session.run(_UPDATE, of_key=key, **msgspec.structs.asdict(count)):
+    async def put(self, key: str, count: "Count", *, is_first: bool = False) -> None:
+        """`is_first`: none was there, or one to be forgotten. Raises Transient where another made the row meanwhile."""
+        values = msgspec.structs.asdict(count)
+        if is_first:
+            updated = await self._session.run(_RENEW, of_key=key, moment=now(), **values)
+        else:
+            updated = await self._session.run(_UPDATE, of_key=key, **values)
+        if updated:
             return
         try:
             await self._session.run(_INSERT, key=key, **msgspec.structs.asdict(count))
@@ -146,7 +151,7 @@ class Guesses:
                 tried = 1 if before is None else before.count + 1
                 free_at = moment + wait_after(tried, FREE_OF_ADDRESS if key == attempt.address else FREE)
                 forget_at = free_at + KEPT if before is None else max(free_at + KEPT, before.forget_at)
-                await counts.put(key, Count(tried, free_at, forget_at))
+                await counts.put(key, Count(tried, free_at, forget_at), is_first=before is None)
             await counts.prune()
 
         await self._database.write(Counts, work)
@@ -240,7 +245,8 @@ class Limit:
         part = min(left, max(1, min(self._rate.number, left * 4) // PORTIONS))
         if part:
             moment = now()
-            await counts.put(key, Count(used + part, moment, moment + dt.timedelta(seconds=2 * self._rate.seconds)))
+            forget_at = moment + dt.timedelta(seconds=2 * self._rate.seconds)
+            await counts.put(key, Count(used + part, moment, forget_at), is_first=found is None)
             await counts.prune()
         return part
 
@@ -270,8 +276,9 @@ _SELECT_TO_CHANGE = Statement(
     sa.select(_columns.count, _columns.free_at, _columns.forget_at).where(_is_it).with_for_update()
 )
 _INSERT = Statement(sa.insert(_table).values(_values))
-_UPDATE = Statement(
-    sa.update(_table).where(_is_it).values({name: value for name, value in _values.items() if name != "key"})
-)
+_is_to_be_forgotten = _columns.forget_at <= sa.bindparam("moment", type_=Timestamp())
+_update = sa.update(_table).where(_is_it).values({name: value for name, value in _values.items() if name != "key"})
+_UPDATE = Statement(_update)
+_RENEW = Statement(_update.where(_is_to_be_forgotten))
 _DELETE = Statement(sa.delete(_table).where(_is_it))
-_PRUNE = Statement(sa.delete(_table).where(_columns.forget_at <= sa.bindparam("moment", type_=Timestamp())))
+_PRUNE = Statement(sa.delete(_table).where(_is_to_be_forgotten))
