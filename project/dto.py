@@ -3,7 +3,7 @@
 import datetime as dt
 import json
 from functools import cache
-from typing import Annotated, Any, Generic, TypeVar, cast, get_args
+from typing import Annotated, Any, Generic, TypeVar, cast, get_args, get_origin
 
 import msgspec
 from litestar import Request
@@ -45,6 +45,8 @@ class StrictDTO(MsgspecDTO[T], Generic[T]):  # type: ignore[type-var]
 def _shape(handler: BaseRouteHandler) -> Any:
     """Of its body, without what only Litestar reads: to look up a decoder by that takes longer than to decode."""
     annotation = handler.parsed_data_field.raw  # type: ignore[union-attr]
+    if get_origin(annotation) is not Annotated:
+        return annotation
     read = [each for each in get_args(annotation)[1:] if not isinstance(each, BodyKwarg)]
     bare = annotation.__origin__
     return Annotated[bare, *read] if read else bare

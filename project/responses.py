@@ -13,7 +13,7 @@ from project.transfer.spools import send
 
 
 class Encoded(Response[bytes]):
-    """A response that is ready to be sent as it is: Litestar would take it apart and put it together again."""
+    """JSON that is ready to be sent as it is: Litestar would take it apart and put it together again."""
 
     def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # any ASGI application will do
         return self._send
@@ -28,7 +28,7 @@ class Encoded(Response[bytes]):
 
 
 def json_response(answer: Answer) -> Response[Any]:
-    return Encoded(answer.body, status_code=answer.status, headers=answer.headers, media_type="application/json")
+    return Encoded(answer.body, status_code=answer.status, headers=answer.headers)
 
 
 def download(file: BinaryIO, held: ExitStack, media_type: str, name: str) -> Stream:

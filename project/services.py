@@ -53,10 +53,9 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
         """One record as clients see it, without an instance in between. Raises NotFoundError."""
         return self.shown(await self.repository.row(self.schema.__struct_fields__, item_id))
 
-    async def to_model(self, data: Any, *operation: Any, **options: Any) -> M:
-        if isinstance(data, msgspec.Struct):
-            return self.model_type(**_given(data))
-        return await super().to_model(data, *operation, **options)
+    async def to_model_on_create(self, data: Any) -> Any:
+        """An instance of a struct; whatever else it is, the library makes one of it."""
+        return self.model_type(**_given(data)) if isinstance(data, msgspec.Struct) else data
 
     async def update(self, data: Any, item_id: Any = None, *, condition: Condition = ANY, **options: Any) -> M:
         """Raises NotFoundError, and StalePrecondition where the condition does not hold. No data changes nothing."""

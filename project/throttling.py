@@ -79,7 +79,7 @@ class Counts:
         if updated:
             return
         try:
-            await self._session.run(_INSERT, key=key, **msgspec.structs.asdict(count))
+            await self._session.run(_INSERT, key=key, **values)
         except Exception as error:
             if isinstance(dialects.named(self._session.dialect_name).classify(error), Conflict):
                 raise Transient("another was first") from error

@@ -1,5 +1,6 @@
 """Users of the service, and the admin site as they see it without a browser."""
 
+import datetime as dt
 import re
 from collections.abc import Mapping
 from html import unescape
@@ -10,7 +11,7 @@ from httpx import Response
 from litestar import Litestar
 from litestar.testing import TestClient
 
-from apps.accounts.services import UserService
+from apps.accounts.services import TokenService, UserService, new_secret
 from project.callers import Role
 from tests.commands import managed
 
@@ -36,6 +37,19 @@ def add_user(client: TestClient[Litestar], username: str, role: Role = "admin", 
 def change_user(client: TestClient[Litestar], user_id: int, **changes: object) -> None:
     """As the admin site does it."""
     client.blocking_portal.call(client.app.state.accounts.change, lambda users: users.update(changes, user_id))
+
+
+def add_tokens(
+    client: TestClient[Litestar], user_id: int, count: int, *, kind: str = "api", role: Role = "viewer"
+) -> None:
+    """As many more of that kind: tokens, or sessions in other browsers."""
+
+    async def work(tokens: TokenService) -> None:
+        user = await tokens.repository.session.service(UserService).get(user_id)
+        for _ in range(count):
+            await tokens.issue(user, new_secret(), kind=kind, name="x", role=role, lifetime=dt.timedelta(hours=1))
+
+    client.blocking_portal.call(client.app.state.database.write, TokenService, work)
 
 
 def create_user(database_url: str, username: str, **environment: str) -> None:

@@ -42,7 +42,6 @@ class Unwritten(Unavailable):
 
     def __init__(self, place: Place, sent: float, failure: Unavailable) -> None:
         super().__init__(failure.message)
-        self.retry_after = failure.retry_after
         self.place = place
         self.sent = sent
         """When the database was asked whether it is the active one."""

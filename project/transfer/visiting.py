@@ -1,11 +1,10 @@
 """A command's way to the active database: it comes, does one thing or a few, and has no lease to keep."""
 
 import asyncio
-import math
 
 from project.database import parse_url
 from project.database.errors import Moving, Outdated
-from project.database.places import Place
+from project.database.places import Place, Visit
 from project.settings import Settings
 from project.transfer import protocol, ways
 from project.transfer.gates import Record
@@ -51,8 +50,7 @@ class Visitor:
             async with self._looking:
                 phase = await self._phase()
             if not (writes and phase in protocol.FENCED):
-                self._here.lease_end = math.inf
-                return self._here
+                return Visit(self._here)
             if clock() > deadline:
                 raise Moving
             await asyncio.sleep(POLL)

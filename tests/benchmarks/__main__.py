@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from .databases import ENGINES
+from .databases import ENGINES, engine_option
 from .lineup import CONTENDERS
 from .load import ROUTES
 from .processes import Failure
@@ -20,7 +20,7 @@ NAMES = tuple(contender.name for contender in CONTENDERS)
 
 
 @click.command()
-@click.option("--engine", "engines", type=click.Choice(ENGINES), multiple=True, help="Repeatable; all by default.")
+@engine_option
 @click.option("--contender", "contenders", type=click.Choice(NAMES), multiple=True, help="Repeatable; all by default.")
 @click.option("--route", "routes", type=click.Choice(tuple(ROUTES)), multiple=True, help="Repeatable; all by default.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)

@@ -21,9 +21,9 @@ from apps.students.schemas import Sort
 from project.pagination import Cursors
 from tests.filling import filled
 
-from .databases import ENGINES, databases, execute
+from .databases import ENGINES, databases, engine_option, execute
 from .processes import Cores, Failure
-from .report import Machine, Spread, describe_machine, new_console, show_machine, spread, write_json
+from .report import Machine, Spread, describe_machine, json_option, new_console, show_machine, spread, write_json
 from .service import SECRET_KEY, Caller, on_core, serving
 
 LIMIT = 20
@@ -68,11 +68,11 @@ class Report(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--engine", "engines", type=click.Choice(ENGINES), multiple=True, help="Repeatable; all by default.")
+@engine_option
 @click.option("--few", type=click.IntRange(1000), default=10_000, show_default=True, help="Rows of the short list.")
 @click.option("--rows", type=click.IntRange(1000), default=1_000_000, show_default=True, help="Rows of the long list.")
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure here.")
+@json_option
 def main(engines: tuple[str, ...], few: int, rows: int, rounds: int, json_file: Path | None) -> None:
     """Compare pages of a short list with those of a long one.
 

@@ -18,9 +18,9 @@ from rich.table import Table
 
 from tests.filling import filled
 
-from .databases import ENGINES, databases
+from .databases import ENGINES, databases, engine_option
 from .processes import Cores, Failure
-from .report import Machine, describe_machine, new_console, show_machine, write_json
+from .report import Machine, describe_machine, json_option, new_console, show_machine, write_json
 from .service import Caller, Served, on_core, serving
 
 SLOW = {
@@ -58,11 +58,11 @@ class Report(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--engine", "engines", type=click.Choice(ENGINES), multiple=True, help="Repeatable; all by default.")
+@engine_option
 @click.option("--rows", type=click.IntRange(1), default=1_000_000, show_default=True)
 @click.option("--times", type=click.IntRange(1), default=10, show_default=True, help="Slow requests of each kind.")
 @click.option("--reads", type=click.IntRange(FEWEST), default=5000, show_default=True, help="While nothing else is.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure here.")
+@json_option
 def main(engines: tuple[str, ...], rows: int, times: int, reads: int, json_file: Path | None) -> None:
     """Measure reads beside searches and statistics. Exits with 1 when a read failed."""
     progress = Console(stderr=True)

@@ -26,7 +26,7 @@ from tests.processes import ROOT, Service, running
 
 from .databases import ENGINES, databases
 from .processes import Failure
-from .report import Machine, describe_machine
+from .report import Machine, describe_machine, json_option
 
 DIRECTIONS = tuple(f"{source}-{target}" for source in ENGINES for target in ENGINES if source != target)
 SLOWEST = 1.0
@@ -91,7 +91,7 @@ class Report(msgspec.Struct, frozen=True):
 @click.option("--rows", type=click.IntRange(ADOPTED), default=10_000, show_default=True)
 @click.option("--clients", type=click.IntRange(1), default=8, show_default=True)
 @click.option("--think", type=click.FloatRange(0), default=0.01, show_default=True, help="Seconds of a client.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure here.")
+@json_option
 def main(directions: tuple[str, ...], rows: int, clients: int, think: float, json_file: Path | None) -> None:
     """Switch a service under load from each database to each other, and back.
 

@@ -33,9 +33,9 @@ from tests.servers import in_a_loop
 from tests.units import opened
 
 from .data import as_csv, students
-from .databases import ENGINES, databases
+from .databases import ENGINES, databases, engine_option
 from .processes import Cores, Failure
-from .report import Machine, Spread, describe_machine, new_console, show_machine, spread, write_json
+from .report import Machine, Spread, describe_machine, json_option, new_console, show_machine, spread, write_json
 from .service import Served, on_core, serving
 
 TOGETHER = 10_000
@@ -69,10 +69,10 @@ class Report(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--engine", "engines", type=click.Choice(ENGINES), multiple=True, help="Repeatable; all by default.")
+@engine_option
 @click.option("--rows", type=click.IntRange(1), default=1_000_000, show_default=True)
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure here.")
+@json_option
 def main(engines: tuple[str, ...], rows: int, rounds: int, json_file: Path | None) -> None:
     """Compare imports and exports with what the driver alone does."""
     progress = Console(stderr=True)

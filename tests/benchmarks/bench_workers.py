@@ -19,10 +19,10 @@ from rich.table import Table
 
 from tests.filling import filled
 
-from .databases import ENGINES, databases
+from .databases import ENGINES, databases, engine_option
 from .load import Sample, run_wrk
 from .processes import Cores, Failure
-from .report import Machine, Spread, describe_machine, new_console, show_machine, spread, write_json
+from .report import Machine, Spread, describe_machine, json_option, new_console, show_machine, spread, write_json
 from .service import Served, serving
 
 ROWS = 10_000
@@ -62,11 +62,11 @@ class Report(msgspec.Struct, frozen=True):
 
 
 @click.command()
-@click.option("--engine", "engines", type=click.Choice(ENGINES), multiple=True, help="Repeatable; all by default.")
+@engine_option
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option("--seconds", type=click.IntRange(1), default=3, show_default=True, help="Length of one run.")
 @click.option("--connections", type=click.IntRange(1), default=32, show_default=True)
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure here.")
+@json_option
 def main(engines: tuple[str, ...], rounds: int, seconds: int, connections: int, json_file: Path | None) -> None:
     """Compare two workers with one. Exits with 1 when an answer was an error."""
     progress = Console(stderr=True)

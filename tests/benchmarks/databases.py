@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 from sqlalchemy import URL
 
 from project.database.errors import DatabaseError
@@ -67,6 +68,9 @@ def start_mariadb(folder: Path, core: int) -> Server:
 
 START = {"postgresql": start_postgresql, "mariadb": start_mariadb}
 ENGINES = ("sqlite", *START)
+engine_option = click.option(
+    "--engine", "engines", type=click.Choice(ENGINES), multiple=True, help="Repeatable; all by default."
+)
 
 
 class Databases:

@@ -6,6 +6,7 @@ import statistics
 import time
 from pathlib import Path
 
+import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -90,6 +91,11 @@ def show_machine(machine: Machine, console: Console) -> None:
         f"{machine.processor}, {machine.cores} cores, {machine.system}, Python {machine.python};"
         f" a 4 KiB write reaches the disk in {machine.sync_microseconds:.0f} us"
     )
+
+
+json_option = click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write every figure here."
+)
 
 
 def write_json(report: msgspec.Struct, file: Path | None) -> None:

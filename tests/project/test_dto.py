@@ -3,8 +3,11 @@ from typing import Any
 import pytest
 from httpx import Response
 from litestar import Litestar
+from litestar import post as handles_post
 from litestar.testing import TestClient
 
+from apps.students.schemas import StudentCreate
+from project.dto import StrictDTO
 from tests.problems import refused
 
 Client = TestClient[Litestar]
@@ -217,3 +220,20 @@ class TestStrictBatch:
         named = refused(response, 422, "invalid-body")
         assert len(named) == 100
         assert "/0/name" in named
+
+
+class TestStrictDTO:
+    @pytest.mark.filterwarnings("ignore:.*declared without a body marker")
+    def test_takes_parameters_without_any_metadata(self) -> None:
+        @handles_post("/one", dto=StrictDTO[StudentCreate], return_dto=None)
+        async def one(data: StudentCreate) -> str:
+            return data.name
+
+        @handles_post("/many", dto=StrictDTO[StudentCreate], return_dto=None)
+        async def many(data: list[StudentCreate]) -> str:
+            return " ".join(student.name for student in data)
+
+        student = {"name": "Ananya", "department": "CSE", "cgpa": 8.9}
+        with TestClient(Litestar([one, many])) as client:
+            assert client.post("/one", json=student).text == "Ananya"
+            assert client.post("/many", json=[student, student]).text == "Ananya Ananya"

@@ -8,13 +8,13 @@ from argon2 import PasswordHasher
 
 from apps.accounts.guards import Accounts
 from apps.accounts.models import User
-from apps.accounts.services import MOST_TOKENS, PREFIX, TokenService, UserService, digest_of, new_secret
+from apps.accounts.services import MOST_TOKENS, PREFIX, UserService, digest_of
 from project.callers import ROLES
 from project.database import Database
 from project.database.errors import Conflict
 from project.settings import Settings
 from tests.clients import Client
-from tests.people import PASSWORD, add_user, change_user
+from tests.people import PASSWORD, add_tokens, add_user, change_user
 from tests.problems import refused
 from tests.processes import until
 from tests.tokens import bearer, production, sign_in, token_of
@@ -273,14 +273,3 @@ def enter(client: Client, username: str) -> str:
         return (await accounts.sign_in(username, PASSWORD, None, kind="session", name="x", lifetime=lifetime)).secret
 
     return client.blocking_portal.call(work)
-
-
-def add_tokens(client: Client, user_id: int, count: int) -> None:
-    async def work(tokens: TokenService) -> None:
-        user = await tokens.repository.session.service(UserService).get(user_id)
-        for _ in range(count):
-            lifetime = dt.timedelta(hours=1)
-            await tokens.issue(user, new_secret(), kind="api", name="x", role="viewer", lifetime=lifetime)
-
-    database: Database = client.app.state.database
-    client.blocking_portal.call(database.write, TokenService, work)

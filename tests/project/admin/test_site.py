@@ -1,7 +1,6 @@
 """The admin site over HTTP, on every engine: who may do what there, and that it obeys the rules of the API."""
 
 import csv
-import datetime as dt
 import io
 import itertools
 import re
@@ -14,7 +13,7 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from apps.accounts.passwords import MOST_TYPED
-from apps.accounts.services import MOST_TOKENS, TokenService, UserService, new_secret
+from apps.accounts.services import MOST_TOKENS, UserService
 from project.admin.site import MOST_FORM
 from project.admin.views import MOST_AT_ONCE
 from project.asgi import create_app
@@ -23,7 +22,7 @@ from project.audit.models import AuditEntry
 from project.callers import Role
 from project.settings import load
 from tests.clients import serving
-from tests.people import PASSWORD, Form, Person, add_user, change_user, errors, text
+from tests.people import PASSWORD, Form, Person, add_tokens, add_user, change_user, errors, text
 from tests.processes import until
 from tests.units import Desk
 
@@ -201,7 +200,7 @@ class TestSignIn:
         number = user_id(client, "viewer")
         second = Person(client)
         second.sign_in("viewer")
-        add_sessions(client, number, MOST_TOKENS - 2)
+        add_tokens(client, number, MOST_TOKENS - 2, kind="session", role="admin")
         assert viewer.get("/admin/").status_code == 200
         assert Person(client).sign_in("viewer").status_code == 303
         assert viewer.get("/admin/").status_code == 303
@@ -275,18 +274,6 @@ def user_id(client: Client, username: str) -> int:
 
     number: int = client.blocking_portal.call(database.read, UserService, work)
     return number
-
-
-def add_sessions(client: Client, number: int, count: int) -> None:
-    """Of a user, in other browsers."""
-
-    async def work(tokens: TokenService) -> None:
-        user = await tokens.repository.session.service(UserService).get(number)
-        for _ in range(count):
-            hour = dt.timedelta(hours=1)
-            await tokens.issue(user, new_secret(), kind="session", name="x", role="admin", lifetime=hour)
-
-    client.blocking_portal.call(client.app.state.database.write, TokenService, work)
 
 
 def close(client: Client, username: str) -> None:
