@@ -59,19 +59,23 @@ async def _every_page(session: Session, tables: Sequence[sa.Table]) -> AsyncGene
 @asynccontextmanager
 async def _read_ahead(found: AsyncGenerator[Page]) -> AsyncIterator[AsyncGenerator[Page]]:
     """The same pages, the next ones read while one is in use."""
-    ready: asyncio.Queue[Page | None] = asyncio.Queue(AHEAD)
+    ready: asyncio.Queue[Page | Exception | None] = asyncio.Queue(AHEAD)
 
     async def read() -> None:
+        """Nobody takes anything any more from one that is cancelled."""
         try:
             async for page in found:
                 await ready.put(page)
-        finally:
+        except Exception as error:
+            await ready.put(error)
+        else:
             await ready.put(None)
 
     async def take() -> AsyncGenerator[Page]:
         while (page := await ready.get()) is not None:
+            if isinstance(page, Exception):
+                raise page
             yield page
-        await reading  # which raises what ended it too soon
 
     reading = asyncio.create_task(read())
     try:

@@ -18,6 +18,7 @@ from sqlalchemy import make_url
 from project import registry
 from project.database.errors import DatabaseError
 from project.settings import load
+from project.transfer import copying, pages
 from tests.commands import manage, managed, report
 from tests.coordinators import Coordinator, coordinating
 from tests.processes import ROOT, until
@@ -308,13 +309,16 @@ class TestRefusal:
         assert "Nothing has changed" in told
 
     def test_of_a_target_that_is_full(self, pair: Callable[[str, str], Pair]) -> None:
+        """While more of the source was read than has been written."""
         both = pair("sqlite", "postgresql")
+        more = pages.ROWS * (copying.AHEAD + 2)
+        both.add(more)
         managed(both.target, "migrate")
         change(both.target, IS_FULL, BEFORE_INSERT.format("is_full"))
         assert "no room left on its disk. Nothing has changed" in both.refusal("other")
         assert phase(both.target) == "idle"
         change(both.target, "DROP TRIGGER is_full ON students")
-        assert moved_to(both.moved("other"))["students"] == ROWS + 1
+        assert moved_to(both.moved("other"))["students"] == ROWS + more + 1
 
     def test_of_a_second_one_while_one_is_under_way(self, pair: Callable[[str, str], Pair]) -> None:
         both = pair("sqlite", "sqlite")
