@@ -1,0 +1,220 @@
+"""Where each microsecond of a request goes: `uv run --group bench python -m tests.benchmarks.bench_costs`.
+
+A service of one worker on one core is asked as in the other benchmarks, first left alone and then while py-spy looks at
+it from the other core. The first run says what a request costs, the second one by what. Time in C is that of the Python
+line that calls it, and time in what no layer names that of whoever in a layer calls it.
+"""
+
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from tests.filling import filled
+
+from .data import students
+from .databases import ENGINES, databases, engine_option
+from .load import ROUTES, Paths, run_wrk, write_requests
+from .processes import Cores, Failure
+from .report import Machine, describe_machine, json_option, new_console, show_machine, write_json
+from .runner import ROWS, WARM_UP
+from .service import Served, serving
+
+LOOKS = 250
+"""A second."""
+
+LAYERS = {
+    "uvloop and the kernel": ("/asyncio/", "/uvloop/"),
+    "HTTP": ("/uvicorn/", "/project/protocol.py", "/project/server.py"),
+    "around every request": (
+        "/project/middleware.py", "/project/hosts.py", "/project/proxies.py", "/project/logs.py", "/project/metrics.py",
+        "/prometheus_client/", "/project/access.py", "/project/callers.py", "/project/throttling.py",
+        "/project/requests.py",
+    ),
+    "Litestar": ("/litestar/",),
+    "bodies and queries": ("/project/dto.py", "/project/queries.py", "/project/faults.py"),
+    "handlers": ("/controllers.py", "/project/responses.py", "/project/conditional.py", "/project/idempotency.py"),
+    "services and repositories": (
+        "/services.py", "/repositories.py", "/models.py", "/project/pagination.py", "/advanced_alchemy/",
+    ),
+    "SQLAlchemy": ("/sqlalchemy/",),
+    "audit trail": ("/project/database/trails.py", "/project/keys.py"),
+    "sessions and statements": ("/project/database/",),
+    "driver and database": ("/project/database/dialects/", "/asyncpg/", "/asyncmy/"),
+}  # fmt: skip
+"""By what a path holds; of several, the last is meant."""
+REST = "the rest"
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """Microseconds a request: of the clock and of the processor, the latter by layer and by function."""
+
+    engine: str
+    route: str
+    clock: float
+    processor: float
+    looks: int
+    layers: dict[str, float]
+    functions: dict[str, float]
+
+
+class Report(msgspec.Struct, frozen=True):
+    machine: Machine
+    connections: int
+    seconds: int
+    figures: list[Figure]
+
+
+@click.command()
+@engine_option
+@click.option("--route", "routes", type=click.Choice(tuple(ROUTES)), multiple=True, help="Repeatable; all by default.")
+@click.option("--seconds", type=click.IntRange(1), default=10, show_default=True, help="Length of one run.")
+@click.option("--connections", type=click.IntRange(1), default=16, show_default=True)
+@click.option("--functions", type=click.IntRange(0), default=0, show_default=True, help="So many of the costliest too.")
+@json_option
+def main(
+    engines: tuple[str, ...],
+    routes: tuple[str, ...],
+    seconds: int,
+    connections: int,
+    functions: int,
+    json_file: Path | None,
+) -> None:
+    """Measure what a request costs, by layer."""
+    py_spy = shutil.which("py-spy", path=str(Path(sys.executable).parent))
+    if py_spy is None:
+        raise click.ClickException("run it as: uv run --group bench python -m tests.benchmarks.bench_costs")
+    progress = Console(stderr=True)
+    figures: list[Figure] = []
+    rows = students(ROWS)
+    ids = [str(number) for number in range(1, ROWS + 1)]
+    cores = Cores()
+    with databases() as (folder, created):
+        machine = describe_machine(folder)
+        for engine in engines or ENGINES:
+            progress.print(engine, style="dim")
+            url = filled(created.create(engine), ROWS)
+            try:
+                with serving(url, folder, [cores.server]) as served:
+                    look = Look(py_spy, served, folder / f"{engine}.stacks", cores.load, seconds, connections)
+                    for route in routes or ROUTES:
+                        requests = folder / f"{engine}-{route}"
+                        write_requests(requests, route, Paths(), ids, rows)
+                        figures.append(look.measure(engine, route, requests))
+            except Failure as failure:
+                raise click.ClickException(f"{engine}: {failure}") from None
+    report = Report(machine, connections, seconds, figures)
+    show(report, functions, new_console())
+    write_json(report, json_file)
+
+
+class Look:
+    """At one service."""
+
+    def __init__(
+        self, py_spy: str, served: Served, stacks: Path, load_core: int, seconds: int, connections: int
+    ) -> None:
+        self._py_spy = py_spy
+        self._served = served
+        self._stacks = stacks
+        self._load_core = load_core
+        self._seconds = seconds
+        self._connections = connections
+
+    def measure(self, engine: str, route: str, requests: Path) -> Figure:
+        self._ask(requests, WARM_UP)
+        before = self._served.cpu_seconds()
+        answers, clock = self._ask(requests, self._seconds)
+        used = {pid: now - before.get(pid, 0) for pid, now in self._served.cpu_seconds().items()}
+        processor = sum(used.values()) / answers * 1e6
+        layers, functions = self._watch(requests, max(used, key=used.__getitem__))
+        looks = layers.total()
+        each = processor / looks
+        return Figure(
+            engine,
+            route,
+            clock,
+            processor,
+            looks,
+            {name: count * each for name, count in layers.items()},
+            {name: count * each for name, count in functions.most_common()},
+        )
+
+    def _ask(self, requests: Path, seconds: int) -> tuple[int, float]:
+        sample = run_wrk(
+            self._served.port,
+            requests,
+            core=self._load_core,
+            seconds=seconds,
+            connections=self._connections,
+            seed=seconds,
+        )
+        if not sample.valid:
+            raise Failure(f"of {requests.name} {sample.refused} were refused and {sample.broken} never answered")
+        return sample.answers, 1e6 / sample.rate
+
+    def _watch(self, requests: Path, pid: int) -> tuple[Counter[str], Counter[str]]:
+        command = ["taskset", "-c", str(self._load_core), self._py_spy, "record", "--pid", str(pid)]
+        options = ["--format=raw", "--full-filenames", f"--rate={LOOKS}", f"--duration={self._seconds}", "--output"]
+        watching = subprocess.Popen(
+            [*command, *options, str(self._stacks)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        try:
+            self._ask(requests, self._seconds + 1)
+            said, _ = watching.communicate(timeout=60)
+        finally:
+            watching.kill()
+        if watching.returncode:
+            raise Failure(f"py-spy failed, which has to be allowed to look at processes: {said.strip()[-200:]}")
+        return _sorted(self._stacks.read_text())
+
+
+def _sorted(stacks: str) -> tuple[Counter[str], Counter[str]]:
+    """Looks by layer, and by function: lines are `function (path:line);function (path:line) count`."""
+    layers: Counter[str] = Counter()
+    functions: Counter[str] = Counter()
+    for line in stacks.splitlines():
+        stack, _, count = line.rpartition(" ")
+        frames = stack.split(";")
+        layers[next((name for frame in reversed(frames) if (name := _layer(frame))), REST)] += int(count)
+        function, _, place = frames[-1].partition(" (")
+        functions[f"{function} ({'/'.join(Path(place.partition(':')[0]).parts[-3:])})"] += int(count)
+    return layers, functions
+
+
+def _layer(frame: str) -> str | None:
+    found = [name for name, paths in LAYERS.items() if any(path in frame for path in paths)]
+    return found[-1] if found else None
+
+
+def show(report: Report, functions: int, console: Console) -> None:
+    show_machine(report.machine, console)
+    console.print(
+        f"one worker on one core, {report.connections} connections, {ROWS:,} rows, runs of {report.seconds} s;"
+        " microseconds a request"
+    )
+    for engine in dict.fromkeys(it.engine for it in report.figures):
+        figures = [it for it in report.figures if it.engine == engine]
+        table = Table(title=engine, title_justify="left")
+        table.add_column("of the processor")
+        for figure in figures:
+            table.add_column(figure.route, justify="right")
+        for layer in (*LAYERS, REST):
+            table.add_row(layer, *(f"{figure.layers.get(layer, 0):.0f}" for figure in figures))
+        table.add_section()
+        table.add_row("all of it", *(f"{figure.processor:.0f}" for figure in figures), style="bold")
+        table.add_row("the clock", *(f"{figure.clock:.0f}" for figure in figures))
+        console.print(table)
+        for figure in figures if functions else ():
+            console.print(f"{engine}, {figure.route}:")
+            for name, cost in list(figure.functions.items())[:functions]:
+                console.print(f"{cost:8.1f}  {name}", markup=False, highlight=False)
+
+
+main()
