@@ -62,7 +62,7 @@ class Claim(NamedTuple):
     fingerprint: str
 
 
-def fingerprint(request: Request[Any, Any, Any], body: bytes) -> str:
+def _fingerprint(request: Request[Any, Any, Any], body: bytes) -> str:
     """A digest of all that makes a request the same as another."""
     digest = hashlib.blake2b(digest_size=32)
     for part in (request.scope["query_string"], request.headers.get("content-type", "").encode(), body):
@@ -70,13 +70,13 @@ def fingerprint(request: Request[Any, Any, Any], body: bytes) -> str:
     return digest.hexdigest()
 
 
-def claim(request: Request[Any, Any, Any], key: str | None, fingerprint: str) -> Claim | None:
-    """None without a key. Raises Malformed for one that cannot be used."""
+def claim(request: Request[Any, Any, Any], key: str | None, body: bytes) -> Claim | None:
+    """None without a key; `body` may be a digest of it. Raises Malformed for a key that cannot be used."""
     if key is None:
         return None
     if not _KEY.fullmatch(key):
         raise Malformed("An Idempotency-Key is 1 to 255 visible ASCII characters, such as a UUID.")
-    return Claim(_scope(request), key, fingerprint)
+    return Claim(_scope(request), key, _fingerprint(request, body))
 
 
 def _scope(request: Request[Any, Any, Any]) -> str:

@@ -16,6 +16,9 @@ import msgspec
 import structlog
 
 from project.settings import Settings
+from project.times import utc_text
+
+_MILLISECONDS = len("2026-01-31T09:30:00.123")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -147,7 +150,7 @@ def _describe(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapp
 
 
 def _timestamp() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    return f"{utc_text(dt.datetime.now(dt.UTC))[:_MILLISECONDS]}Z"
 
 
 _encoder = msgspec.json.Encoder(enc_hook=str)

@@ -40,6 +40,15 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
     def __init__(self, *, session: Session, **options: Any) -> None:
         super().__init__(session=session, **{**options, "wrap_exceptions": False, "auto_refresh": False})
 
+    def new(self, values: Mapping[str, Any]) -> M:
+        """An instance of a row's values, after the model's `@validates` methods. Raises TypeError for other names.
+
+        No listener is told of what is set, which costs more than to write the row.
+        """
+        if unknown := values.keys() - _columns(self.model_type):
+            raise TypeError(f"{self.model_type.__name__} has no column {', '.join(sorted(unknown))}")
+        return _instance(self.model_type, self.model_type.row_of(values))
+
     async def get(self, item_id: Any, **options: Any) -> M:
         """Raises NotFoundError. `with_for_update=True` keeps the row as it is until the unit of work ends."""
         lock = options.pop("with_for_update", None)
@@ -60,29 +69,27 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
         raise _nothing(self.model_type, item_id)
 
     async def add(self, data: M, **options: Any) -> M:
-        data.created_at = data.created_at or now()
-        data.updated_at = data.updated_at or data.created_at
+        state = _stamped(data, now())
         values = _values(data)
         if "id" in values:
             await self.session.run(_insert_one(self.model_type, True), **values)
         else:
-            data.id = await self.session.insert(_insert_one(self.model_type, False), **values)
-        self.session.trail.created(_table(self.model_type), data.id, values)
+            state["id"] = await self.session.insert(_insert_one(self.model_type, False), **values)
+        self.session.trail.created(_table(self.model_type), state["id"], values)
         instance_state(data).committed_state.clear()
         return data
 
     async def add_many(self, data: list[M], **options: Any) -> Sequence[M]:
         moment = now()
         for instance in data:
-            instance.created_at = instance.created_at or moment
-            instance.updated_at = instance.updated_at or instance.created_at
+            _stamped(instance, moment)
         rows = [_values(instance) for instance in data]
         if any("id" in row for row in rows):
             await self.session.run_many(_insert_one(self.model_type, True), rows)
         elif rows:
             ids = await self.session.insert_many(_insert_one(self.model_type, False), rows)
             for instance, new_id in zip(data, ids, strict=True):
-                instance.id = new_id
+                instance.__dict__["id"] = new_id
         if len(data) == 1:
             self.session.trail.created(_table(self.model_type), data[0].id, rows[0])
         elif data:
@@ -159,9 +166,7 @@ class Repository(SQLAlchemyAsyncRepository[M], Generic[M]):
             yield rows
 
     def _instance(self, row: Row) -> M:
-        instance: M = class_mapper(self.model_type).class_manager.new_instance()
-        instance.__dict__.update(zip(_columns(self.model_type), row, strict=True))
-        return instance
+        return _instance(self.model_type, zip(_columns(self.model_type), row, strict=True))
 
 
 def _nothing(model: type[Record], item_id: Any) -> NotFoundError:
@@ -170,6 +175,20 @@ def _nothing(model: type[Record], item_id: Any) -> NotFoundError:
 
 def now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
+
+
+def _instance(model: type[M], values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> M:
+    instance: M = class_mapper(model).class_manager.new_instance()
+    instance.__dict__.update(values)
+    return instance
+
+
+def _stamped(instance: Record, moment: dt.datetime) -> dict[str, Any]:
+    """The instance's values, with times; nobody has to be told of these."""
+    state = instance.__dict__
+    state["created_at"] = state.get("created_at") or moment
+    state["updated_at"] = state.get("updated_at") or state["created_at"]
+    return state
 
 
 def _plain(options: Mapping[str, Any]) -> bool:

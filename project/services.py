@@ -10,10 +10,10 @@ from advanced_alchemy.service import SQLAlchemyAsyncRepositoryService
 
 from project.conditional import ANY, Condition, etag
 from project.database.statements import Row
-from project.database.types import timestamp_text
 from project.models import Record
 from project.pagination import Cursors
 from project.repositories import Repository
+from project.times import timestamp_text
 
 M = TypeVar("M", bound=Record)
 R = TypeVar("R", bound=Repository[Any])
@@ -55,7 +55,7 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
 
     async def to_model_on_create(self, data: Any) -> Any:
         """An instance of a struct; whatever else it is, the library makes one of it."""
-        return self.model_type(**_given(data)) if isinstance(data, msgspec.Struct) else data
+        return self.repository.new(_given(data)) if isinstance(data, msgspec.Struct) else data
 
     async def update(self, data: Any, item_id: Any = None, *, condition: Condition = ANY, **options: Any) -> M:
         """Raises NotFoundError, and StalePrecondition where the condition does not hold. No data changes nothing."""

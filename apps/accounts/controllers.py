@@ -14,12 +14,12 @@ from apps.accounts.services import TokenService
 from project import callers
 from project.access import signed_in
 from project.database import Database
-from project.database.types import timestamp_text
 from project.dto import StrictDTO
 from project.idempotency import Answer
 from project.openapi.operations import PROBLEMS
 from project.problems import Conflicting, Throttled, Unauthenticated
 from project.responses import json_response
+from project.times import timestamp_text
 
 TokenId = Annotated[int, PathParameter(description="The token's id.", schema_extra={"minimum": 1})]
 

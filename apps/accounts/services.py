@@ -14,8 +14,8 @@ from apps.accounts.models import Token, User
 from apps.accounts.repositories import TokenRepository, UserRepository
 from project.callers import ROLES, Identity, Role
 from project.database.errors import Conflict
-from project.database.types import timestamp_text
 from project.services import Service
+from project.times import timestamp_text
 
 PREFIX = "registrar_"
 """By which those who look for secrets in the wrong places know one of ours."""

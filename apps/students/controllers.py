@@ -15,7 +15,7 @@ from project.conditional import Condition, etag
 from project.database import Database
 from project.dto import StrictDTO
 from project.headers import ETAG, LOCATION, IdempotencyKey, IfMatch, IfNoneMatch
-from project.idempotency import Answer, answer_once, claim, fingerprint
+from project.idempotency import Answer, answer_once, claim
 from project.openapi import streamed
 from project.pagination import Cursors
 from project.problems import BadQuery, FieldError
@@ -63,7 +63,7 @@ class StudentHandlers:
             body = msgspec.json.encode(student)
             return Answer(201, body, {"ETag": etag(body), "Location": f"/students/{student.id}"})
 
-        claimed = claim(request, idempotency_key, fingerprint(request, await request.body()))
+        claimed = claim(request, idempotency_key, await request.body())
         return json_response(await answer_once(database, StudentService, claimed, work))
 
     @get(
@@ -212,7 +212,7 @@ class StudentController(StudentHandlers, Controller):
             batch = schemas.StudentBatch([students.view(student) for student in await students.create_many(data)])
             return Answer(201, msgspec.json.encode(batch), {})
 
-        claimed = claim(request, idempotency_key, fingerprint(request, await request.body()))
+        claimed = claim(request, idempotency_key, await request.body())
         return json_response(await answer_once(database, StudentService, claimed, work))
 
     @get(
@@ -283,7 +283,7 @@ class StudentController(StudentHandlers, Controller):
         """
         with spool() as file:
             digest = await receive(request.stream(), file)
-            claimed = claim(request, idempotency_key, fingerprint(request, digest))
+            claimed = claim(request, idempotency_key, digest)
             records = records_of(request, file, schemas.StudentRecord)
             answer = await import_records(database, StudentService, records, parameters, claimed)
         return json_response(answer)

@@ -26,11 +26,11 @@ from project.database import Database, dialects, errors
 from project.database.dialects import Ordering, Position
 from project.database.sessions import Session
 from project.database.statements import Row, Statement
-from project.database.types import timestamp_text
 from project.faults import faults
 from project.models import Record
 from project.problems import Problem
 from project.services import Service
+from project.times import timestamp_text
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -37,10 +37,10 @@ from project.callers import Role
 from project.database import dialects
 from project.database.dialects import Ordering, Position
 from project.database.errors import Unavailable
-from project.database.types import timestamp_text
 from project.faults import faults
 from project.models import Record
 from project.services import Service
+from project.times import timestamp_text
 
 M = TypeVar("M", bound=Record)
 

@@ -21,8 +21,8 @@ from project.database import Database, dialects
 from project.database.errors import Conflict, DatabaseError, Transient
 from project.database.sessions import Session
 from project.database.statements import Statement
-from project.database.types import timestamp_text
 from project.keys import Signer
+from project.times import timestamp_text
 
 BATCH = 500
 """Entries that are sealed at once: on SQLite writers of the same process wait some milliseconds for them."""

@@ -126,18 +126,18 @@ class Pool:
 
     async def _turn(self) -> Session | None:
         """A session from whoever gives one back; None is the place of one that is no more, to open another."""
-        turn: asyncio.Future[Session | None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[Session | None] = loop.create_future()
         self._waiting.append(turn)
+        patience = loop.call_later(PATIENCE, _send_away, turn)
         try:
-            await asyncio.wait({turn}, timeout=PATIENCE)
+            return await turn
         except asyncio.CancelledError:
-            if not turn.cancel() and turn.exception() is None:
+            if not turn.cancelled() and turn.exception() is None:
                 self._pass_on(turn.result())
             raise
-        if not turn.done():
-            turn.cancel()
-            raise Busy("Every connection to the database is in use.")
-        return turn.result()
+        finally:
+            patience.cancel()
 
     def _refuse(self, failure: Exception) -> None:
         """Nobody has a connection that could be given back: whoever waits, waits in vain."""
@@ -161,3 +161,8 @@ class Pool:
 
     def _is_at_rest(self) -> bool:
         return not self._waiting and self._places + len(self._idle) == self._size
+
+
+def _send_away(turn: "asyncio.Future[Session | None]") -> None:
+    if not turn.done():
+        turn.set_exception(Busy("Every connection to the database is in use."))

@@ -23,8 +23,9 @@ from sqlalchemy.orm.base import NO_VALUE
 from project import callers
 from project.database.metadata import LABELS, metadata
 from project.database.statements import Statement, Target, is_audited, target_of
-from project.database.types import Text, Timestamp, timestamp_text
+from project.database.types import Text, Timestamp
 from project.keys import SIGNATURE_LENGTH, Signer
+from project.times import timestamp_text
 
 MOST_DETAILS = 4000
 """Characters."""

@@ -77,9 +77,3 @@ class Timestamp(TypeDecorator[dt.datetime]):
 
     def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
         return value if value is None or value.tzinfo is not None else value.replace(tzinfo=dt.UTC)
-
-
-def timestamp_text(moment: dt.datetime) -> str:
-    """RFC 3339 in UTC, always with six fraction digits: 2026-01-31T09:30:00.000000Z."""
-    in_utc = moment if moment.tzinfo is dt.UTC else moment.astimezone(dt.UTC)
-    return in_utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"

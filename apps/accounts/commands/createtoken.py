@@ -10,8 +10,8 @@ from apps.accounts.models import Token
 from apps.accounts.services import TokenService, UserService, lower, new_secret
 from project.callers import ROLES, Role
 from project.database import Database
-from project.database.types import timestamp_text
 from project.settings import load
+from project.times import timestamp_text
 
 GROUP = "Accounts"
 

@@ -26,6 +26,7 @@ from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
 from project.database.switching import REFUSAL, WRITER_SILENCE
+from project.times import utc_text
 
 name = "postgresql"
 title = "PostgreSQL"
@@ -60,7 +61,7 @@ def to_driver_time(moment: dt.datetime) -> dt.datetime:
 
 
 def time_from_driver_to_text(moment: dt.datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="microseconds")[:26] + "Z"
+    return None if moment is None else utc_text(moment)
 
 
 def type_code(column_type: TypeEngine[Any]) -> int | None:

@@ -31,8 +31,8 @@ from project.database.pools import Pool
 from project.database.sessions import Session
 from project.database.statements import Row
 from project.database.switching import REFUSAL
-from project.database.types import timestamp_text
 from project.settings import BASE_DIR
+from project.times import timestamp_text
 
 R = TypeVar("R")
 
