@@ -50,6 +50,8 @@ LAYERS = {
 }  # fmt: skip
 """By what a path holds; of several, the last is meant."""
 REST = "the rest"
+WAITING = ("_worker (", "_connection_worker_thread (")
+"""What threads are in that wait for work, as a lock lets py-spy not see."""
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -182,6 +184,8 @@ def _sorted(stacks: str) -> tuple[Counter[str], Counter[str]]:
     for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
+        if frames[-1].startswith(WAITING):
+            continue
         layers[next((name for frame in reversed(frames) if (name := _layer(frame))), REST)] += int(count)
         function, _, place = frames[-1].partition(" (")
         functions[f"{function} ({'/'.join(Path(place.partition(':')[0]).parts[-3:])})"] += int(count)
