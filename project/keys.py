@@ -20,11 +20,14 @@ class Signer:
 
     def __init__(self, secret: str, purpose: str) -> None:
         kdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=f"registrar {purpose}".encode())
-        self._key = kdf.derive(secret.encode())
-        self.name = hashlib.sha256(self._key).hexdigest()[:NAME_LENGTH]
+        key = kdf.derive(secret.encode())
+        self.name = hashlib.sha256(key).hexdigest()[:NAME_LENGTH]
+        self._begun = hmac.new(key, digestmod="sha256")
 
     def sign(self, content: bytes) -> str:
-        return self.name + hmac.digest(self._key, content, "sha256").hex()
+        mac = self._begun.copy()
+        mac.update(content)
+        return self.name + mac.hexdigest()
 
     def has_signed(self, signature: str, content: bytes) -> bool:
         return hmac.compare_digest(self.sign(content).encode(), signature.encode())
