@@ -42,12 +42,12 @@ class Frame(NamedTuple):
 READ = {engine: Frame([], []) for engine in ("sqlite", "postgresql", "mariadb")}
 """Each statement stands for itself: nothing is begun, and nothing has to be ended."""
 WRITE = {
-    "sqlite": Frame(["begin", "savepoint"], ["release", "commit"]),
+    "sqlite": Frame(["begin"], ["commit"]),
     "postgresql": Frame(["begin"], ["commit"]),
     "mariadb": Frame([], ["commit"]),
 }
 """One transaction. What the database is a round trip away from is begun by the first statement where that is possible;
-SQLite takes units of work that come together in one transaction, each in its savepoint.
+SQLite takes units of work that come together in one transaction.
 """
 SNAPSHOT = {
     "sqlite": Frame(["begin"], ["commit"]),

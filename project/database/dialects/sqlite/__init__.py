@@ -225,7 +225,7 @@ class SQLiteBackend(PooledReads):
             Pool(lambda: self._session(statement_timeout), pool_size),
             Pool(lambda: self._session(float("inf")), snapshots),
         )
-        self._writes = GroupCommit(lambda: self._session(None), is_locked)
+        self._writes = GroupCommit(lambda: self._session(None), is_locked, _state)
         self._path = str(url.database)
         self._watch: sqlite3.Cursor | None = None
 
@@ -339,6 +339,11 @@ class SQLiteConnection:
         if budget is not None:
             raw.set_progress_handler(self._is_over, STEPS)
         raw.execute("PRAGMA busy_timeout = 0")
+
+    @property
+    def state(self) -> tuple[int, bool]:
+        """Another one after each row that was changed, and once a transaction has ended."""
+        return self._raw.total_changes, self._raw.in_transaction
 
     def read_anything(self) -> None:
         """Read text that is not UTF-8 as bytes from now on."""
@@ -472,6 +477,11 @@ def _classified() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise (classify(error) or errors.Gone(f"The file cannot be read: {error}.")) from error
+
+
+def _state(session: Session) -> object:
+    assert isinstance(session.held, SQLiteConnection)
+    return session.held.state
 
 
 def is_locked(error: BaseException) -> bool:
