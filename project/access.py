@@ -32,6 +32,7 @@ TABLE: Mapping[str, Needs] = {
     "/auth": Needs("viewer", "viewer"),  # one's own account
     "/auth/token": OPEN,  # is where tokens come from
     "/docs": OPEN,
+    "/favicon.ico": OPEN,
     "/health": OPEN,
     "/metrics": Needs("viewer", "admin"),
     "/openapi.json": OPEN,

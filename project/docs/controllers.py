@@ -42,6 +42,11 @@ class DocsController(Controller):
             raise problems.NotFound(f"There is nothing at {request.url.path}.")
         return ASSETS.by_name[name].respond(request, FOR_EVER)
 
+    @get("/favicon.ico", sync_to_thread=True)
+    def icon(self, request: Request[Any, Any, State]) -> Response[bytes]:
+        """What a browser asks for where a page names no icon, as those of the admin site."""
+        return ASSETS.by_name[ASSETS.name("favicon.svg")].respond(request, ASK_EACH_TIME)
+
     @get("/openapi.json", sync_to_thread=True)
     def json(self, request: Request[Any, Any, State], state: State) -> Response[bytes]:
         return _document(state.document, "json").respond(request, ASK_EACH_TIME)

@@ -45,6 +45,7 @@ LEAST_ROLE: dict[str, dict[str, str | None]] = {
     "/auth/tokens": {"GET": "viewer"},
     "/auth/tokens/{token_id}": {"DELETE": "viewer"},
     "/docs": {"GET": OPEN},
+    "/favicon.ico": {"GET": OPEN},
     "/docs/assets/{name}": {"GET": OPEN},
     "/health/live": {"GET": OPEN},
     "/health/ready": {"GET": OPEN},

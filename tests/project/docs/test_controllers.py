@@ -84,6 +84,14 @@ class TestAssets:
         assert response.headers["content-type"] == "application/problem+json"
 
 
+class TestIcon:
+    def test_is_where_browsers_look_for_one(self, client: Client) -> None:
+        icon = client.get("/favicon.ico", headers={"Accept": "image/avif,image/svg+xml,image/*,*/*;q=0.8"})
+        assert icon.status_code == 200
+        assert icon.headers["content-type"] == "image/svg+xml"
+        assert icon.text.startswith("<svg")
+
+
 class TestDocument:
     def test_is_the_same_in_json_and_yaml(self, client: Client) -> None:
         as_json, as_yaml = client.get("/openapi.json"), client.get("/openapi.yaml")
