@@ -22,6 +22,7 @@ from rich.table import Table
 
 from tests.filling import filled
 from tests.load import Load, Student
+from tests.memory import Weighed
 from tests.processes import ROOT, Service, running
 
 from .databases import ENGINES, databases
@@ -180,9 +181,10 @@ def _switch(environment: dict[str, str], arguments: list[str]) -> _Switch:
     """Runs the command; times are those of `time.monotonic`."""
     began: dict[str, float] = {}
     said: list[str] = []
-    with subprocess.Popen(
-        [sys.executable, "manage.py", "switchdb", *arguments, "--json"],
-        cwd=ROOT,
+    with Weighed(
+        "switchdb",
+        *arguments,
+        "--json",
         env={**os.environ, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -197,16 +199,13 @@ def _switch(environment: dict[str, str], arguments: list[str]) -> _Switch:
             else:
                 said.append(word)
         output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
     ended = time.monotonic()
     if process.returncode != 0:
         return _Switch(failure=f"switchdb {' '.join(arguments)} failed: {' '.join(said[-2:])} {output.decode()}")
     report = json.loads(output)
     copied = sum(table["rows"] for table in report["tables"])
     rate = copied / (began["COPIED"] - began["SNAPSHOT"]) if "COPIED" in began else None
-    memory = usage.ru_maxrss * 1024
-    return _Switch(report["rows"], report["seconds"], rate, report["pause_ms"], memory, began["FENCE"], ended)
+    return _Switch(report["rows"], report["seconds"], rate, report["pause_ms"], process.peak(), began["FENCE"], ended)
 
 
 def _dumped(url: str) -> Iterator[Student]:

@@ -3,8 +3,6 @@
 import csv
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.processes import ROOT, running
+from tests.memory import Weighed
+from tests.processes import running
 from tests.rosters import NAMES, fields
 
 COUNT = 1_000_000
@@ -48,13 +47,9 @@ def peak(process: psutil.Process) -> int:
 
 def run(database_url: str, *arguments: str) -> int:
     """A command from its start to its end; the most bytes that it had in memory."""
-    process = subprocess.Popen(
-        [sys.executable, "manage.py", *arguments], cwd=ROOT, env={**os.environ, "DATABASE_URL": database_url}
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss * 1024
+    with Weighed(*arguments, env={**os.environ, "DATABASE_URL": database_url}) as process:
+        assert process.wait() == 0
+    return process.peak()
 
 
 def rows(path: Path) -> Iterator[tuple[str, str, str]]:

@@ -5,7 +5,6 @@ import datetime as dt
 import json
 import os
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -19,7 +18,7 @@ from project.transfer.verify import sums
 from tests import units
 from tests.commands import manage, managed, report
 from tests.filling import NOW, filled, students, unsaid
-from tests.processes import ROOT
+from tests.memory import Weighed
 
 NewDatabase = Callable[[str], str]
 
@@ -190,16 +189,12 @@ class TestManyRows:
 def measured(source: str, *arguments: str, **environment: str) -> tuple[int, Any, int]:
     """What a command in a process of its own exits with and prints, and the most bytes that it had resident."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    with subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
-        cwd=ROOT,
+    with Weighed(
+        *arguments,
         env={**inherited, "DATABASE_URL": source, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as process:
-        assert process.stdout is not None
-        output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, json.loads(output), usage.ru_maxrss * 1024
+        output, _ = process.communicate()
+    return process.returncode, json.loads(output), process.peak()
