@@ -18,7 +18,7 @@ from project.audit.sealing import sealing
 from project.database import Database
 from project.docs.controllers import DocsController
 from project.health import OperationsController
-from project.lifetime import end_with_parent, keeping_what_is_loaded
+from project.lifetime import end_with_parent, handing_over_soon, keeping_what_is_loaded
 from project.middleware import Envelope, cors
 from project.pagination import Cursors
 from project.settings import Settings, load
@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> Litestar:
             await follower.start()
             following = asyncio.create_task(follower.run())
             async with sealing(database):
-                with keeping_what_is_loaded():
+                with keeping_what_is_loaded(), handing_over_soon():
                     yield
             following.cancel()
             await asyncio.wait({following})

@@ -24,8 +24,10 @@ from project.database.statements import Statement
 from project.keys import Signer
 from project.times import timestamp_text
 
-BATCH = 500
-"""Entries that are sealed at once: on SQLite writers of the same process wait some milliseconds for them."""
+BATCH = 50
+"""Entries that are sealed at once, before others get their turn: on SQLite all of the process waits for them."""
+MOST_BATCHES = 20
+"""That are sealed for who is about to read."""
 SECONDS = 0.4
 """Between two looks for what waits, on average."""
 LAST_SECONDS = 2.0
@@ -62,7 +64,9 @@ async def seal(database: Database) -> int:
 async def catch_up(database: Database) -> None:
     """Seal what is left, for who is about to read the chain, or to leave. Who cannot does without."""
     with contextlib.suppress(DatabaseError):
-        await seal(database)
+        for _ in range(MOST_BATCHES):
+            if await seal(database) < BATCH:
+                return
 
 
 @asynccontextmanager
@@ -126,7 +130,9 @@ class Chain:
             end = end.next(signer, row[signature], sealed_at)
             rows.append({"id": end.place, "seal": end.text, **dict(zip(MOVED, row[1:], strict=True))})
         await self._session.run_many(_MOVE, rows, updated_at=now)
-        await self._session.execute(sa.delete(PENDING).where(PENDING.c.id.in_([row[0] for row in waiting])))
+        moved = [row[0] for row in waiting]
+        moved += moved[-1:] * (BATCH - len(moved))
+        await self._session.run(_FORGET, **dict(zip(_MOVED_IDS, moved, strict=True)))
         await self._session.run(_MOVE_END, last_id=end.place, seal=end.text)
         return len(waiting)
 
@@ -171,6 +177,10 @@ _MOVE = Statement(
         | {"updated_at": sa.bindparam("updated_at", type_=_entries.c.updated_at.type)}
     )
     .inline()
+)
+_MOVED_IDS = [f"id_{number}" for number in range(BATCH)]
+_FORGET = Statement(
+    sa.delete(_pending).where(_pending.c.id.in_([sa.bindparam(name, type_=PENDING.c.id.type) for name in _MOVED_IDS]))
 )
 _BEGIN = Statement(sa.insert(_chain).values(id=1, last_id=sa.bindparam("last_id"), seal=sa.bindparam("seal")))
 _MOVE_END = Statement(sa.update(_chain).values(last_id=sa.bindparam("last_id"), seal=sa.bindparam("seal")))
