@@ -43,6 +43,8 @@ embedded = True
 
 IN_LOOP = 0.002
 """Seconds that a read may run on the event loop before it is started again in a thread."""
+INTERRUPT_SECONDS = 0.01
+"""Between two tries to interrupt what a thread does, as what has not begun yet cannot be interrupted."""
 WRITER_CACHE = 16 * 1024
 """KiB. Rows in random order touch pages all over the indexes: with SQLite's 2 MiB, many rows cost a third more."""
 CHECKPOINT_PAGES = 4000
@@ -414,14 +416,13 @@ class SQLiteConnection:
             await self.alchemy.close()
 
     async def _in_thread(self, call: Callable[[], R]) -> R:
-        running = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        running = self._threads.submit(call)
         try:
-            return await asyncio.shield(running)
+            return await asyncio.wrap_future(running)
         except asyncio.CancelledError:
-            # Who has not begun yet cannot be interrupted.
             while not running.done():
                 self._raw.interrupt()
-                await asyncio.wait({running}, timeout=0.01)
+                await asyncio.sleep(INTERRUPT_SECONDS)
             raise
 
 
