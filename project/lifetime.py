@@ -17,6 +17,7 @@ GRACE = 25
 """Seconds that requests in flight have to finish when the service stops: less than the 30 that Kubernetes waits."""
 
 SWITCH_SECONDS = 0.0005
+"""After which a thread that waits asks the one that runs to let it."""
 
 
 @contextlib.contextmanager
@@ -52,7 +53,7 @@ def keeping_what_is_loaded() -> Iterator[None]:
 
 @contextlib.contextmanager
 def handing_over_soon() -> Iterator[None]:
-    """Threads that are through with the database wait no longer than this for a busy event loop.
+    """Threads that are through with the database ask a busy event loop for its turn sooner.
 
     Python's own 5 ms, before it and after it, are many times what the disk takes.
     """

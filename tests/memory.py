@@ -23,7 +23,8 @@ class Weighed(subprocess.Popen[bytes]):
     """
 
     def __init__(self, *arguments: str, env: Mapping[str, str], **options: Any) -> None:
-        self._told, telling = os.pipe()
+        told, telling = os.pipe()
+        self._told = os.fdopen(told)
         try:
             super().__init__(
                 [sys.executable, "-c", _TELLING, *arguments],
@@ -32,11 +33,18 @@ class Weighed(subprocess.Popen[bytes]):
                 pass_fds=[telling],
                 **options,
             )
+        except BaseException:
+            self._told.close()
+            raise
         finally:
             os.close(telling)
 
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        with self._told:
+            self._status = self._told.read()
+
     def peak(self) -> int:
         """The most bytes that it ever had resident, after it has ended by itself."""
-        with os.fdopen(self._told) as told:
-            (line,) = (line for line in told if line.startswith("VmHWM"))
+        (line,) = (line for line in self._status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1]) * 1024

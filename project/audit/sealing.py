@@ -11,6 +11,7 @@ import datetime as dt
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -24,10 +25,12 @@ from project.database.statements import Statement
 from project.keys import Signer
 from project.times import timestamp_text
 
-BATCH = 50
-"""Entries that are sealed at once, before others get their turn: on SQLite all of the process waits for them."""
-MOST_BATCHES = 20
-"""That are sealed for who is about to read."""
+BATCH = 500
+"""Entries that are sealed at once."""
+EMBEDDED_BATCH = 50
+"""The same where there is no server: all of the process waits for them, but for no round trips."""
+MOST_CAUGHT_UP = 1000
+"""Entries that are sealed for who is about to read the chain, or to leave."""
 SECONDS = 0.4
 """Between two looks for what waits, on average."""
 LAST_SECONDS = 2.0
@@ -55,18 +58,22 @@ START = Seal(0, "")
 
 
 async def seal(database: Database) -> int:
-    """Seal what was committed before this was called, at most BATCH entries. How many there were."""
+    """Seal what was committed before this was called, at most one batch. How many entries there were."""
     if not await database.read(Chain, Chain.has_pending):
         return 0
-    return await database.write(Chain, lambda chain: chain.extend(database.signer))
+    return await database.write(Chain, lambda chain: chain.extend(database.signer, _batch(database)))
 
 
 async def catch_up(database: Database) -> None:
-    """Seal what is left, for who is about to read the chain, or to leave. Who cannot does without."""
+    """Seal what is left, MOST_CAUGHT_UP at the most. Who cannot does without."""
     with contextlib.suppress(DatabaseError):
-        for _ in range(MOST_BATCHES):
-            if await seal(database) < BATCH:
+        for _ in range(0, MOST_CAUGHT_UP, _batch(database)):
+            if await seal(database) < _batch(database):
                 return
+
+
+def _batch(database: Database) -> int:
+    return EMBEDDED_BATCH if database.dialect.embedded else BATCH
 
 
 @asynccontextmanager
@@ -93,7 +100,7 @@ async def _run(database: Database, ended: asyncio.Event) -> None:
             async with asyncio.timeout(random.uniform(0.5, 1.5) * SECONDS):
                 await ended.wait()
         try:
-            while await seal(database) == BATCH:
+            while await seal(database) == _batch(database):
                 pass
             is_failing = False
         except Exception as error:  # whatever it is, entries wait, and the next look is another try
@@ -116,10 +123,10 @@ class Chain:
         rows = await self._session.rows(_END)
         return Seal(*rows[0]) if rows else None
 
-    async def extend(self, signer: Signer) -> int:
-        """Move entries from where they wait into the chain."""
+    async def extend(self, signer: Signer, most: int = BATCH) -> int:
+        """Move entries from where they wait into the chain. How many there were."""
         end = max(await self._locked_end(), await self._last())
-        waiting = await self._session.rows(_WAITING)
+        waiting = await self._session.rows(_WAITING, most=most)
         if not waiting:
             return 0
         now = dt.datetime.now(dt.UTC)
@@ -131,8 +138,8 @@ class Chain:
             rows.append({"id": end.place, "seal": end.text, **dict(zip(MOVED, row[1:], strict=True))})
         await self._session.run_many(_MOVE, rows, updated_at=now)
         moved = [row[0] for row in waiting]
-        moved += moved[-1:] * (BATCH - len(moved))
-        await self._session.run(_FORGET, **dict(zip(_MOVED_IDS, moved, strict=True)))
+        moved += moved[-1:] * (most - len(moved))
+        await self._session.run(_forget(most), **{f"id_{place}": moved_id for place, moved_id in enumerate(moved)})
         await self._session.run(_MOVE_END, last_id=end.place, seal=end.text)
         return len(waiting)
 
@@ -165,7 +172,9 @@ _pending = raw(PENDING.name, "id", *MOVED)
 _moved = raw(_entries.name, "id", *MOVED, "updated_at", "seal")
 
 _ANY_PENDING = Statement(sa.select(sa.literal_column("1")).select_from(PENDING).limit(1))
-_WAITING = Statement(sa.select(*_pending.columns).order_by(_pending.c.id).limit(BATCH))
+_WAITING = Statement(
+    sa.select(*_pending.columns).order_by(_pending.c.id).limit(sa.bindparam("most", type_=sa.Integer()))
+)
 _select_end = sa.select(_chain.c.last_id, _chain.c.seal)
 _END = Statement(_select_end)
 _LOCKED_END = Statement(_select_end.with_for_update())
@@ -178,9 +187,11 @@ _MOVE = Statement(
     )
     .inline()
 )
-_MOVED_IDS = [f"id_{number}" for number in range(BATCH)]
-_FORGET = Statement(
-    sa.delete(_pending).where(_pending.c.id.in_([sa.bindparam(name, type_=PENDING.c.id.type) for name in _MOVED_IDS]))
-)
 _BEGIN = Statement(sa.insert(_chain).values(id=1, last_id=sa.bindparam("last_id"), seal=sa.bindparam("seal")))
 _MOVE_END = Statement(sa.update(_chain).values(last_id=sa.bindparam("last_id"), seal=sa.bindparam("seal")))
+
+
+@cache
+def _forget(count: int) -> Statement:
+    ids = [sa.bindparam(f"id_{place}", type_=PENDING.c.id.type) for place in range(count)]
+    return Statement(sa.delete(_pending).where(_pending.c.id.in_(ids)))

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from project import callers
 from project.database.connections import Connection
-from project.database.errors import Busy, Lost, OutcomeUnknown, Transient
+from project.database.errors import UNDONE, Busy, Lost, OutcomeUnknown, Transient
 from project.database.pools import PATIENCE, Pool
 from project.database.sessions import Session
 
@@ -22,6 +22,9 @@ Work = Callable[[S], Awaitable[T]]
 
 GROUP = 64
 """The most units of work in one transaction: past this the wait of the first outgrows what sharing the sync saves."""
+
+GROUP_SECONDS = 0.05
+"""How long a group is added to: what takes longer, such as an import, is committed before others can spoil it."""
 
 COMMIT_SECONDS = 30.0
 """How long a server may take to commit: one that waits for a replica which is gone may take for ever."""
@@ -200,12 +203,12 @@ class GroupCommit:
         self,
         connect: Callable[[], Awaitable[Session]],
         is_locked: Callable[[BaseException], bool],
-        state: Callable[[Session], object],
+        changes: Callable[[Session], int | None],
     ) -> None:
-        """`state` is of a transaction: another one once it has changed anything, or is lost."""
+        """`changes` grows with each row that a transaction changes, and is None once it is lost."""
         self._connect = connect
         self._is_locked = is_locked
-        self._state = state
+        self._changes = changes
         self._queue: deque[_Unit] = deque()
         self._runner: asyncio.Task[None] | None = None
         self._session: Session | None = None
@@ -235,17 +238,18 @@ class GroupCommit:
             try:
                 session = self._session = self._session or await self._connect()
                 await self._begin(session)
+                end = time.monotonic() + GROUP_SECONDS
                 try:
-                    while self._queue and len(group) < GROUP:
+                    while self._queue and len(group) < GROUP and (not group or time.monotonic() < end):
                         unit = self._queue.popleft()
                         if not unit.answer.done():
                             group.append(unit)
-                            await unit.run(session, self._state)
+                            await unit.run(session, self._changes)
                 except _Spoilt:
                     await session.held.rollback()
                     await self._begin(session)
                     for unit in group:
-                        await unit.run_apart(session, self._state)
+                        await unit.run_apart(session, self._changes)
                 await session.held.commit()
             except BaseException as error:
                 if not group or not isinstance(error, Exception):
@@ -302,9 +306,9 @@ class _Unit:
         self._result: Any = None
         self._error: Exception | None = None
 
-    async def run(self, session: Session, state: Callable[[Session], object]) -> None:
+    async def run(self, session: Session, changes: Callable[[Session], int | None]) -> None:
         """Raises _Spoilt where it failed and left something behind, Transient where the whole transaction is lost."""
-        before = state(session)
+        before = changes(session)
         callers.current.set(self._caller)
         self._result = self._error = None
         try:
@@ -314,16 +318,19 @@ class _Unit:
             self._error = error
             with _lost_with_all():
                 await session.reset()
-            if state(session) != before:
+            if changes(session) != before:
                 raise _Spoilt from error
         else:
             await session.reset()
+            if changes(session) is None:
+                self._error = RuntimeError(UNDONE)
+                raise _Spoilt
 
-    async def run_apart(self, session: Session, state: Callable[[Session], object]) -> None:
+    async def run_apart(self, session: Session, changes: Callable[[Session], int | None]) -> None:
         """Raises Transient where the whole transaction is lost."""
         await session.held.execute("SAVEPOINT unit")
         try:
-            await self.run(session, state)
+            await self.run(session, changes)
         except _Spoilt:
             with _lost_with_all():
                 await session.held.execute("ROLLBACK TO unit")

@@ -18,6 +18,9 @@ DatabaseError
     Invalid             a value does not fit its column
 """
 
+UNDONE = "a unit of work went on after an error of the database, which had undone all of it"
+"""What is wrong with one that swallowed the error."""
+
 
 class DatabaseError(Exception):
     pass

@@ -44,9 +44,9 @@ LAYERS = {
         "/services.py", "/repositories.py", "/models.py", "/project/pagination.py", "/advanced_alchemy/",
     ),
     "SQLAlchemy": ("/sqlalchemy/",),
-    "audit trail": ("/project/database/trails.py", "/project/keys.py"),
-    "sessions and statements": ("/project/database/",),
-    "driver and database": ("/project/database/dialects/", "/asyncpg/", "/asyncmy/"),
+    "sessions and statements": ("/project/database/", "/project/times.py"),
+    "driver and database": ("/project/database/dialects/", "/aiosqlite/", "/asyncpg/", "/asyncmy/"),
+    "audit trail": ("/project/database/trails.py", "/project/keys.py", "/project/audit/"),
 }  # fmt: skip
 """By what a path holds; of several, the last is meant."""
 REST = "the rest"
@@ -137,6 +137,8 @@ class Look:
         processor = sum(used.values()) / answers * 1e6
         layers, functions = self._watch(requests, max(used, key=used.__getitem__))
         looks = layers.total()
+        if not looks:
+            raise Failure(f"py-spy saw nothing of {requests.name}: more --seconds would show it more")
         each = processor / looks
         return Figure(
             engine,
@@ -164,14 +166,14 @@ class Look:
     def _watch(self, requests: Path, pid: int) -> tuple[Counter[str], Counter[str]]:
         command = ["taskset", "-c", str(self._load_core), self._py_spy, "record", "--pid", str(pid)]
         options = ["--format=raw", "--full-filenames", f"--rate={LOOKS}", f"--duration={self._seconds}", "--output"]
-        watching = subprocess.Popen(
+        with subprocess.Popen(
             [*command, *options, str(self._stacks)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            self._ask(requests, self._seconds + 1)
-            said, _ = watching.communicate(timeout=60)
-        finally:
-            watching.kill()
+        ) as watching:
+            try:
+                self._ask(requests, self._seconds + 1)
+                said, _ = watching.communicate(timeout=60)
+            finally:
+                watching.kill()
         if watching.returncode:
             raise Failure(f"py-spy failed, which has to be allowed to look at processes: {said.strip()[-200:]}")
         return _sorted(self._stacks.read_text())

@@ -289,6 +289,21 @@ class TestGroupCommit:
 
         in_a_loop(scenario)
 
+    def test_unit_that_goes_on_after_it_took_the_transaction_with_it_fails_alone(self, database_url: str) -> None:
+        async def destroy(desk: Desk) -> None:
+            await desk.session.held.execute("ROLLBACK")
+
+        async def scenario() -> None:
+            async with furnished(database_url) as database:
+                works = [add(f"{number}") for number in range(10)]
+                works[5] = destroy
+                answers = await asyncio.gather(*(database.write(Desk, work) for work in works), return_exceptions=True)
+                assert [place for place, answer in enumerate(answers) if isinstance(answer, Exception)] == [5]
+                assert isinstance(answers[5], RuntimeError)
+                assert sorted(map(int, await titles(database))) == [number for number in range(10) if number != 5]
+
+        in_a_loop(scenario)
+
     def test_unit_whose_caller_went_away_before_it_began_is_left_out(self, database_url: str) -> None:
         async def scenario() -> list[str]:
             async with furnished(database_url) as database:

@@ -352,7 +352,7 @@ class PostgreSQLConnection:
                 raise errors.OutcomeUnknown from error
             raise
         if status != "COMMIT":
-            raise RuntimeError("a unit of work went on after an error of the database, which had undone all of it")
+            raise RuntimeError(errors.UNDONE)
 
     async def rollback(self) -> None:
         if self._driver.is_in_transaction():

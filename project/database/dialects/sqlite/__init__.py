@@ -227,7 +227,7 @@ class SQLiteBackend(PooledReads):
             Pool(lambda: self._session(statement_timeout), pool_size),
             Pool(lambda: self._session(float("inf")), snapshots),
         )
-        self._writes = GroupCommit(lambda: self._session(None), is_locked, _state)
+        self._writes = GroupCommit(lambda: self._session(None), is_locked, _changes)
         self._path = str(url.database)
         self._watch: sqlite3.Cursor | None = None
 
@@ -343,9 +343,9 @@ class SQLiteConnection:
         raw.execute("PRAGMA busy_timeout = 0")
 
     @property
-    def state(self) -> tuple[int, bool]:
-        """Another one after each row that was changed, and once a transaction has ended."""
-        return self._raw.total_changes, self._raw.in_transaction
+    def changes(self) -> int | None:
+        """How many rows it has changed so far; None outside a transaction."""
+        return self._raw.total_changes if self._raw.in_transaction else None
 
     def read_anything(self) -> None:
         """Read text that is not UTF-8 as bytes from now on."""
@@ -480,9 +480,9 @@ def _classified() -> Iterator[None]:
         raise (classify(error) or errors.Gone(f"The file cannot be read: {error}.")) from error
 
 
-def _state(session: Session) -> object:
+def _changes(session: Session) -> int | None:
     assert isinstance(session.held, SQLiteConnection)
-    return session.held.state
+    return session.held.changes
 
 
 def is_locked(error: BaseException) -> bool:
