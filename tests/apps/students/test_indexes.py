@@ -126,6 +126,12 @@ def steps(engine: str, plan: Sequence[Row]) -> list[str]:
             return [f"{row[4]} {row[6]} {row[-1] or ''}".strip() for row in plan]
 
 
+def bounds(plan: Sequence[Row]) -> str:
+    """Between which PostgreSQL walks an index."""
+    (root,) = json.loads(plan[0][0]) if isinstance(plan[0][0], str) else plan[0][0]
+    return str(root["Plan"]["Plans"][0]["Index Cond"])
+
+
 def _nodes(node: dict[str, Any]) -> list[str]:
     below = [step for child in node.get("Plans", []) for step in _nodes(child)]
     of_index = [node["Index Name"]] if "Index Name" in node else []
@@ -139,3 +145,12 @@ class TestIndexes:
     def test_have_each_order_of_the_list(self, engine: str, plans: Plans, sort: str, name: str, place: str) -> None:
         plan = "; ".join(steps(engine, plans[sort, name, place]))
         assert WALK[engine].fullmatch(plan), plan
+
+    @pytest.mark.engines("postgresql")
+    @pytest.mark.parametrize("sort", get_args(Sort))
+    def test_are_entered_where_a_page_of_a_department_begins(self, engine: str, plans: Plans, sort: str) -> None:
+        """Of two bounds on that side, the database may begin at the one further out and pass over all in between."""
+        found = bounds(plans[sort, "one department", "deep"])
+        position, further_out = ("< ROW(", "<=") if sort.startswith("-") else ("> ROW(", ">=")
+        assert position in found
+        assert further_out not in found

@@ -200,13 +200,17 @@ def page(
 ) -> sa.Select[Any]:
     """Where an index has the order, a column that is held to one value is said to be neither less nor more than that,
     and to order the rows first: no other index will do then. Of equality the planner knows that it orders nothing, and
-    would rather walk the ids, past all the rows of others, until it has met enough.
+    would rather walk the ids, past all the rows of others, until it has met enough. The bound on the side of the
+    position is left to the position: of two, the index may start at the wider one, and walk all that lies between.
     """
     if ordering.index_name is None:
         select = ordering.hold(select)
     else:
         for column, value in ordering.held:
-            select = select.where(column >= value, column <= value)
+            if position is None or ordering.descending:
+                select = select.where(column >= value)
+            if position is None or not ordering.descending:
+                select = select.where(column <= value)
         held_columns, held_values = zip(*ordering.held, strict=True) if ordering.held else ((), ())
         ordering = ordering._replace(columns=[*held_columns, *ordering.columns])
         position = None if position is None else [*held_values, *position]
