@@ -4,6 +4,7 @@ import contextlib
 import datetime as dt
 import logging
 import shutil
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -55,6 +56,8 @@ LONGEST_NAME = 64
 """Characters of an identifier: names that are longer were cut when they were created."""
 SENDING_SECONDS = 600
 """How long the server waits for a client of a snapshot who does not take the rows it asked for."""
+RECEIVED_BYTES = 256 * 1024
+"""What the system may receive of a long result before the driver takes it; by itself it would be megabytes."""
 INSERT_BYTES = 1_000_000
 """The size of one INSERT of many rows; the least that any server takes is 4 MiB."""
 
@@ -413,9 +416,13 @@ class MySQLConnection:
         return ids
 
     async def chunks(self, sql: str, parameters: Sequence[Any], size: int) -> AsyncIterator[Sequence[Row]]:
-        """The driver would go on receiving rows while nobody takes them, and keep them all."""
+        """The driver would go on receiving rows while nobody takes them, and keep them all.
+
+        Whatever the system has received when it looks, it makes rows of at once, which take several times the room.
+        """
         cursor: SSCursor = self._driver.cursor(SSCursor)
         transport = self._driver._transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)
         await cursor.execute(sql, tuple(parameters))
         self._unread = True
         while rows := await cursor.fetchmany(size):
