@@ -46,5 +46,10 @@ class Weighed(subprocess.Popen[bytes]):
 
     def peak(self) -> int:
         """The most bytes that it ever had resident, after it has ended by itself."""
-        (line,) = (line for line in self._status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
+        return peak_in(self._status)
+
+
+def peak_in(status: str) -> int:
+    """The most bytes that a process ever had resident, by what /proc says of its status."""
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.memory import peak_in
+
 from .processes import Failure, Process, free_port
 
 SECRET_KEY = "of a benchmark, and long enough for one"
@@ -46,7 +48,7 @@ class Served:
 
     def peak(self) -> int:
         """The most bytes that its largest process had in memory since then."""
-        return max(_status(pid, "VmHWM") for pid in self.process.family())
+        return max(peak_in(Path(f"/proc/{pid}/status").read_text()) for pid in self.process.family())
 
     def cpu_seconds(self) -> dict[int, float]:
         """By process, what it has used so far."""
@@ -101,11 +103,6 @@ class Caller:
 
     def close(self) -> None:
         self._socket.close()
-
-
-def _status(pid: int, name: str) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
 def _cpu_seconds(pid: int) -> float:

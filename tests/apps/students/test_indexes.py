@@ -118,8 +118,7 @@ def steps(engine: str, plan: Sequence[Row]) -> list[str]:
         case "sqlite":
             return [str(row[-1]) for row in plan]
         case "postgresql":
-            (root,) = json.loads(plan[0][0]) if isinstance(plan[0][0], str) else plan[0][0]
-            return _nodes(root["Plan"])
+            return _nodes(_root(plan))
         case "mariadb":
             return [f"{row[3]} {row[5]} {row[-1] or ''}".strip() for row in plan]
         case _:
@@ -128,8 +127,14 @@ def steps(engine: str, plan: Sequence[Row]) -> list[str]:
 
 def bounds(plan: Sequence[Row]) -> str:
     """Between which PostgreSQL walks an index."""
-    (root,) = json.loads(plan[0][0]) if isinstance(plan[0][0], str) else plan[0][0]
-    return str(root["Plan"]["Plans"][0]["Index Cond"])
+    return str(_root(plan)["Plans"][0]["Index Cond"])
+
+
+def _root(plan: Sequence[Row]) -> dict[str, Any]:
+    """Of PostgreSQL's plan."""
+    (explained,) = json.loads(plan[0][0]) if isinstance(plan[0][0], str) else plan[0][0]
+    root: dict[str, Any] = explained["Plan"]
+    return root
 
 
 def _nodes(node: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.memory import Weighed
+from tests.memory import Weighed, peak_in
 from tests.processes import running
 from tests.rosters import NAMES, fields
 
@@ -39,10 +39,7 @@ def roster(tmp_path: Path) -> Path:
 
 def peak(process: psutil.Process) -> int:
     """The most bytes that a process ever had in memory."""
-    (line,) = (
-        line for line in Path(f"/proc/{process.pid}/status").read_text().splitlines() if line.startswith("VmHWM")
-    )
-    return int(line.split()[1]) * 1024
+    return peak_in(Path(f"/proc/{process.pid}/status").read_text())
 
 
 def run(database_url: str, *arguments: str) -> int:
