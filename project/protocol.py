@@ -5,6 +5,7 @@ of any size. What is refused here never reaches the application, but is answered
 """
 
 import asyncio
+import functools
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,7 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from project import turns
 from project.middleware import POLICY, SECURITY_HEADERS
 from project.problems import MEDIA_TYPE, HeadersTooLarge, Malformed, Problem, ProblemDetails, TooSlow
 
@@ -35,6 +37,7 @@ _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._turns = turns.of(self.loop)
         self._stopping = False
         self._unread = 0
         self._heard = self._taken = self.loop.time()
@@ -106,7 +109,7 @@ class Protocol(HttpToolsProtocol):
         async def answered(scope: Any, receive: Any, send: Any) -> None:
             await app(scope, receive, Sending(cycle).send)
 
-        super()._start_asgi_task(cycle, answered)
+        self._turns.begin(functools.partial(super()._start_asgi_task, cycle, answered))
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
