@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-REQUESTS = 8
+REQUESTS = 4
 """Each keeps the loop for some 0.2 ms, and what waits for it meanwhile, such as the answer to a commit, for so many."""
 
 

@@ -223,4 +223,5 @@ def show(report: Report, functions: int, console: Console) -> None:
                 console.print(f"{cost:8.1f}  {name}", markup=False, highlight=False)
 
 
-main()
+if __name__ == "__main__":
+    main()
