@@ -1,7 +1,8 @@
 """uvicorn's HTTP protocol with bounds: on what a client may send before it makes sense, and on how long it may take.
 
 uvicorn waits for ever, for a request that never ends and for a client that reads no answer, and httptools reads headers
-of any size. What is refused here never reaches the application, but is answered like everything else.
+of any size. What is refused here never reaches the application, but is answered like everything else. Whatever is not
+begins when it is its turn.
 """
 
 import asyncio

@@ -85,6 +85,7 @@ def serve(settings: Settings, listener: socket.socket, *, workers: int = 1, relo
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE,
+        reset_contextvars=True,  # who asks is not known from whoever asked before, or let it begin
         timeout_graceful_shutdown=lifetime.GRACE,
         workers=workers,
         reload=reload,

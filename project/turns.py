@@ -6,14 +6,14 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 REQUESTS = 4
-"""Each keeps the loop for some 0.2 ms, and what waits for it meanwhile, such as the answer to a commit, for so many."""
+"""Each keeps the loop for some 0.2 ms, and all that waits for its next turn, such as the end of a commit, with it."""
 
 
 class Turns:
     """Lets requests begin in the order in which they came, a few in each turn.
 
-    A request that waits for a commit needs several turns, one that only reads needs one: if all that have come began
-    at once, the one would wait several times for as long as the other.
+    A request that writes needs several turns, and a new connection too; one that reads SQLite needs one. Did all that
+    have come begin at once, each of those turns would last for as long as all the readers together.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Turns:
         self._waiting: deque[Callable[[], None]] = deque()
 
     def begin(self, request: Callable[[], None]) -> None:
-        """Call it in this turn or in a later one."""
+        """`request` is called in this turn or in a later one."""
         if self._begun == REQUESTS:
             self._waiting.append(request)
             return

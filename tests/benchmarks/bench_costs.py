@@ -1,14 +1,19 @@
-"""Where each microsecond of a request goes: `uv run --group bench python -m tests.benchmarks.bench_costs`.
+"""Where each microsecond of a request, or of a row of an import, goes:
+`uv run --group bench python -m tests.benchmarks.bench_costs`.
 
-A service of one worker on one core is asked as in the other benchmarks, first left alone and then while py-spy looks at
-it from the other core. The first run says what a request costs, the second one by what. Time in C is that of the Python
-line that calls it, and time in what no layer names that of whoever in a layer calls it.
+A service of one worker on one core is asked as in the other benchmarks, or sent a file, first left alone and then while
+py-spy looks at it from the other core. The first run says what a request or a row costs, the second one by what. Time
+in C is that of the Python line that calls it, and time in what no layer names that of whoever in a layer calls it.
 """
 
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,20 +23,29 @@ from rich.table import Table
 
 from tests.filling import filled
 
-from .data import students
+from .bench_transfer import import_csv
+from .data import as_csv, students
 from .databases import ENGINES, databases, engine_option
 from .load import ROUTES, Paths, run_wrk, write_requests
 from .processes import Cores, Failure
 from .report import Machine, describe_machine, json_option, new_console, show_machine, write_json
 from .runner import ROWS, WARM_UP
-from .service import Served, serving
+from .service import Served, on_core, serving
 
 LOOKS = 250
 """A second."""
+IMPORT = "import"
+IMPORTED = 100_000
+"""Rows in a file."""
+IMPORT_SECONDS = 300
+"""More than one may take."""
+
+Load = Callable[[int], tuple[int, float]]
+"""Asks for so many seconds, or imports a file; how many requests or rows, and microseconds of the clock for each."""
 
 LAYERS = {
     "uvloop and the kernel": ("/asyncio/", "/uvloop/"),
-    "HTTP": ("/uvicorn/", "/project/protocol.py", "/project/server.py"),
+    "HTTP": ("/uvicorn/", "/project/protocol.py", "/project/server.py", "/project/turns.py"),
     "around every request": (
         "/project/middleware.py", "/project/hosts.py", "/project/proxies.py", "/project/logs.py", "/project/metrics.py",
         "/prometheus_client/", "/project/access.py", "/project/callers.py", "/project/throttling.py",
@@ -39,6 +53,10 @@ LAYERS = {
     ),
     "Litestar": ("/litestar/",),
     "bodies and queries": ("/project/dto.py", "/project/queries.py", "/project/faults.py"),
+    "files of records": (
+        "/project/transfer/imports.py", "/project/transfer/records.py", "/project/transfer/stages.py",
+        "/project/transfer/spools.py",
+    ),
     "handlers": ("/controllers.py", "/project/responses.py", "/project/conditional.py", "/project/idempotency.py"),
     "services and repositories": (
         "/services.py", "/repositories.py", "/models.py", "/project/pagination.py", "/advanced_alchemy/",
@@ -55,7 +73,7 @@ WAITING = ("_worker (", "_connection_worker_thread (")
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """Microseconds a request: of the clock and of the processor, the latter by layer and by function."""
+    """Microseconds a request, or a row: of the clock and of the processor, the latter by layer and by function."""
 
     engine: str
     route: str
@@ -75,7 +93,9 @@ class Report(msgspec.Struct, frozen=True):
 
 @click.command()
 @engine_option
-@click.option("--route", "routes", type=click.Choice(tuple(ROUTES)), multiple=True, help="Repeatable; all by default.")
+@click.option(
+    "--route", "routes", type=click.Choice((*ROUTES, IMPORT)), multiple=True, help="Repeatable; all by default."
+)
 @click.option("--seconds", type=click.IntRange(1), default=10, show_default=True, help="Length of one run.")
 @click.option("--connections", type=click.IntRange(1), default=16, show_default=True)
 @click.option("--functions", type=click.IntRange(0), default=0, show_default=True, help="So many of the costliest too.")
@@ -88,7 +108,7 @@ def main(
     functions: int,
     json_file: Path | None,
 ) -> None:
-    """Measure what a request costs, by layer."""
+    """Measure what a request costs, or a row of an import, by layer."""
     py_spy = shutil.which("py-spy", path=str(Path(sys.executable).parent))
     if py_spy is None:
         raise click.ClickException("run it as: uv run --group bench python -m tests.benchmarks.bench_costs")
@@ -96,6 +116,7 @@ def main(
     figures: list[Figure] = []
     rows = students(ROWS)
     ids = [str(number) for number in range(1, ROWS + 1)]
+    file = as_csv(students(IMPORTED))
     cores = Cores()
     with databases() as (folder, created):
         machine = describe_machine(folder)
@@ -104,11 +125,15 @@ def main(
             url = filled(created.create(engine), ROWS)
             try:
                 with serving(url, folder, [cores.server]) as served:
-                    look = Look(py_spy, served, folder / f"{engine}.stacks", cores.load, seconds, connections)
-                    for route in routes or ROUTES:
-                        requests = folder / f"{engine}-{route}"
-                        write_requests(requests, route, Paths(), ids, rows)
-                        figures.append(look.measure(engine, route, requests))
+                    look = Look(py_spy, served, folder / f"{engine}.stacks", cores.load, connections)
+                    for route in ROUTES:
+                        if route in (routes or ROUTES):
+                            requests = folder / f"{engine}-{route}"
+                            write_requests(requests, route, Paths(), ids, rows)
+                            figures.append(look.measure(engine, route, partial(look.ask, requests), seconds))
+                    if IMPORT in (routes or (IMPORT,)):
+                        load = partial(look.import_file, file)
+                        figures.append(look.measure(engine, IMPORT, load, IMPORT_SECONDS))
             except Failure as failure:
                 raise click.ClickException(f"{engine}: {failure}") from None
     report = Report(machine, connections, seconds, figures)
@@ -119,26 +144,23 @@ def main(
 class Look:
     """At one service."""
 
-    def __init__(
-        self, py_spy: str, served: Served, stacks: Path, load_core: int, seconds: int, connections: int
-    ) -> None:
+    def __init__(self, py_spy: str, served: Served, stacks: Path, load_core: int, connections: int) -> None:
         self._py_spy = py_spy
         self._served = served
         self._stacks = stacks
         self._load_core = load_core
-        self._seconds = seconds
         self._connections = connections
 
-    def measure(self, engine: str, route: str, requests: Path) -> Figure:
-        self._ask(requests, WARM_UP)
+    def measure(self, engine: str, route: str, load: Load, seconds: int) -> Figure:
+        load(WARM_UP)
         before = self._served.cpu_seconds()
-        answers, clock = self._ask(requests, self._seconds)
+        done, clock = load(seconds)
         used = {pid: now - before.get(pid, 0) for pid, now in self._served.cpu_seconds().items()}
-        processor = sum(used.values()) / answers * 1e6
-        layers, functions = self._watch(requests, max(used, key=used.__getitem__))
+        processor = sum(used.values()) / done * 1e6
+        layers, functions = self._watch(load, seconds, max(used, key=used.__getitem__))
         looks = layers.total()
         if not looks:
-            raise Failure(f"py-spy saw nothing of {requests.name}: more --seconds would show it more")
+            raise Failure(f"py-spy saw nothing of {route}: more --seconds would show it more")
         each = processor / looks
         return Figure(
             engine,
@@ -150,7 +172,7 @@ class Look:
             {name: count * each for name, count in functions.most_common()},
         )
 
-    def _ask(self, requests: Path, seconds: int) -> tuple[int, float]:
+    def ask(self, requests: Path, seconds: int) -> tuple[int, float]:
         sample = run_wrk(
             self._served.port,
             requests,
@@ -163,20 +185,37 @@ class Look:
             raise Failure(f"of {requests.name} {sample.refused} were refused and {sample.broken} never answered")
         return sample.answers, 1e6 / sample.rate
 
-    def _watch(self, requests: Path, pid: int) -> tuple[Counter[str], Counter[str]]:
+    def import_file(self, file: bytes, seconds: int) -> tuple[int, float]:
+        """One file, however long it takes."""
+        began = time.perf_counter()
+        with on_core(self._load_core):
+            import_csv(self._served, file, IMPORTED)
+        return IMPORTED, (time.perf_counter() - began) / IMPORTED * 1e6
+
+    def _watch(self, load: Load, seconds: int, pid: int) -> tuple[Counter[str], Counter[str]]:
         command = ["taskset", "-c", str(self._load_core), self._py_spy, "record", "--pid", str(pid)]
-        options = ["--format=raw", "--full-filenames", f"--rate={LOOKS}", f"--duration={self._seconds}", "--output"]
+        options = ["--format=raw", "--full-filenames", f"--rate={LOOKS}", f"--duration={seconds}", "--output"]
         with subprocess.Popen(
             [*command, *options, str(self._stacks)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as watching:
             try:
-                self._ask(requests, self._seconds + 1)
-                said, _ = watching.communicate(timeout=60)
+                said = _said_before_it_looks(watching)
+                load(seconds + 1)
+                watching.send_signal(signal.SIGINT)
+                said += watching.communicate(timeout=60)[0]
             finally:
                 watching.kill()
         if watching.returncode:
             raise Failure(f"py-spy failed, which has to be allowed to look at processes: {said.strip()[-200:]}")
         return _sorted(self._stacks.read_text())
+
+
+def _said_before_it_looks(watching: subprocess.Popen[str]) -> str:
+    assert watching.stdout is not None
+    said = ""
+    while "Sampling" not in said and (line := watching.stdout.readline()):
+        said += line
+    return said
 
 
 def _sorted(stacks: str) -> tuple[Counter[str], Counter[str]]:
@@ -203,7 +242,7 @@ def show(report: Report, functions: int, console: Console) -> None:
     show_machine(report.machine, console)
     console.print(
         f"one worker on one core, {report.connections} connections, {ROWS:,} rows, runs of {report.seconds} s;"
-        " microseconds a request"
+        f" microseconds a request, or a row of an import of {IMPORTED:,}"
     )
     for engine in dict.fromkeys(it.engine for it in report.figures):
         figures = [it for it in report.figures if it.engine == engine]
