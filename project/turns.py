@@ -6,7 +6,7 @@ from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 REQUESTS = 4
-"""Each keeps the loop for some 0.2 ms, and all that waits for its next turn, such as the end of a commit, with it."""
+"""Each takes the loop some 0.2 ms, which the end of a commit, and whatever else waits for the next turn, waits too."""
 
 
 class Turns:
