@@ -34,6 +34,8 @@ SLOWEST = 1.0
 """Seconds that a write may take while the service moves."""
 ADOPTED = 400
 """Rows that are there before, and that clients change while they are copied."""
+PAUSE = ("FENCE", "LAST_READ", "COMMIT_TARGET", "COMMIT_SOURCE", "SEE", "OPEN")
+"""The steps during which writes wait."""
 WRITES = 500
 """That have to be answered before the switch, and after it."""
 MOST_FAILURES = 20
@@ -49,6 +51,8 @@ class Leg(msgspec.Struct, frozen=True):
     copied_rows_per_second: float | None
     """None on the way back, on which nothing is copied."""
     pause_ms: float
+    pause_steps_ms: dict[str, float]
+    """What the pause consists of: milliseconds from the beginning of each of its steps to that of the next."""
     slowest_ms: float
     """Of the writes that were under way between the fence and the command's end."""
     slowest_ever_ms: float
@@ -149,6 +153,7 @@ def _leg(plan: Plan, service: Service, environment: dict[str, str], arguments: l
         seconds=moved.seconds,
         copied_rows_per_second=moved.rate,
         pause_ms=moved.pause_ms,
+        pause_steps_ms=moved.pause_steps_ms,
         slowest_ms=slowest * 1000,
         slowest_ever_ms=load.slowest().seconds * 1000,
         writes=len(load.took),
@@ -171,6 +176,7 @@ class _Switch(NamedTuple):
     seconds: float = 0.0
     rate: float | None = None
     pause_ms: float = 0.0
+    pause_steps_ms: dict[str, float] = {}  # noqa: RUF012
     memory: int = 0
     fenced_at: float = 0.0
     ended_at: float = 0.0
@@ -179,7 +185,7 @@ class _Switch(NamedTuple):
 
 def _switch(environment: dict[str, str], arguments: list[str]) -> _Switch:
     """Runs the command; times are those of `time.monotonic`."""
-    began: dict[str, float] = {}
+    began: list[tuple[str, float]] = []
     said: list[str] = []
     with Weighed(
         "switchdb",
@@ -195,7 +201,7 @@ def _switch(environment: dict[str, str], arguments: list[str]) -> _Switch:
         for line in process.stderr:
             word, _, step = line.decode().strip().partition("step=")
             if step:
-                began.setdefault(step, time.monotonic())
+                began.append((step, time.monotonic()))
             else:
                 said.append(word)
         output = process.stdout.read()
@@ -204,8 +210,24 @@ def _switch(environment: dict[str, str], arguments: list[str]) -> _Switch:
         return _Switch(failure=f"switchdb {' '.join(arguments)} failed: {' '.join(said[-2:])} {output.decode()}")
     report = json.loads(output)
     copied = sum(table["rows"] for table in report["tables"])
-    rate = copied / (began["COPIED"] - began["SNAPSHOT"]) if "COPIED" in began else None
-    return _Switch(report["rows"], report["seconds"], rate, report["pause_ms"], process.peak(), began["FENCE"], ended)
+    first = dict(reversed(began))
+    return _Switch(
+        rows=report["rows"],
+        seconds=report["seconds"],
+        rate=copied / (first["COPIED"] - first["SNAPSHOT"]) if "COPIED" in first else None,
+        pause_ms=report["pause_ms"],
+        pause_steps_ms=_steps(dict(began), report["pause_ms"]),
+        memory=process.peak(),
+        fenced_at=first["FENCE"],
+        ended_at=ended,
+    )
+
+
+def _steps(began: dict[str, float], pause_ms: float) -> dict[str, float]:
+    """Of the attempt that came about, where there were several. The last one ends with the pause, not with a step."""
+    times = [began[step] * 1000 for step in PAUSE]
+    ends = [*times[1:], times[0] + pause_ms]
+    return {step: end - start for step, start, end in zip(PAUSE, times, ends, strict=True)}
 
 
 def _dumped(url: str) -> Iterator[Student]:
