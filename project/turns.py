@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-REQUESTS = 4
+REQUESTS = 3
 """Each takes the loop some 0.2 ms, which the end of a commit, and whatever else waits for the next turn, waits too."""
 
 
