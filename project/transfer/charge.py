@@ -160,7 +160,11 @@ class Charge:
         await self.disconnect()
         source = await self._stack.enter_async_context(self.source.link())
         reading = await self._stack.enter_async_context(self.source.link())
-        target = None if self.target_is_away else await self._stack.enter_async_context(self.target.link())
+        target = None
+        if not self.target_is_away:
+            target = await self._stack.enter_async_context(self.target.link())
+            async with target.alone() as session:
+                await target.switching.ignore_foreign_keys(session)
         self._links = Links(source, reading, target)
 
     async def disconnect(self) -> None:

@@ -22,6 +22,8 @@ async def empty(settings: Settings, alias: str, tables: Sequence[sa.Table]) -> d
         side = sides.named(alias)
         await _refuse_in_use(sides, side)
         async with side.link() as link:
+            async with link.alone() as session:
+                await link.switching.ignore_foreign_keys(session)
             async with gates.locked(link, GATE_SECONDS) as locked:
                 gate = protocol.forsake(locked.gate)
                 await locked.put(gate)

@@ -52,8 +52,6 @@ async def claim(charge: Charge) -> Step:
     """Empty the target as well, unless its rows have been copied already. Raises Refused, and Failed if it has any."""
     charge.begin(Step.CLAIM)
     link = charge.links.target
-    async with link.alone() as session:
-        await link.switching.ignore_foreign_keys(session)
     async with gates.locked(link, GATE_SECONDS) as locked:
         before = locked.gate
         gate = protocol.claim(before, charge.seen, charge.gate, charge.source.identity)

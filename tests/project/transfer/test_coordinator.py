@@ -1,6 +1,7 @@
 """`manage.py switchdb` where the way to a database breaks, and where writers are in its way."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,6 +155,35 @@ class TestMaxPause:
             assert await phase_and_rows(both["DATABASE_URL_OTHER"]) == ("retaining", ROWS + 1)
 
         in_a_loop(scenario)
+
+    def test_costs_no_record_that_hangs_on_another(self, source: str, engine: str, new_database: NewDatabase) -> None:
+        """Foreign keys are ignored by the connections, too, with which the cutover begins anew."""
+        managed(source, "createsuperuser", "--noinput", "--username=ananya", SUPERUSER_PASSWORD="seven grey herons")
+        managed(source, "createtoken", "ananya")
+        pair = Pair(source, new_database(engine))
+        left = ["to take too long", "to change what is referred to"]
+
+        async def rename() -> None:
+            async with opened(pair.old) as database, database.connect() as connection:
+                await connection.exec_driver_sql("UPDATE users SET username = 'ananya-rao'")
+
+        def before(step: Step) -> None:
+            if step is Step.LAST_READ and len(left) == 2:
+                time.sleep(1.2)
+                left.pop()
+            elif step is Step.READ_LOG and len(left) == 1:
+                left.pop()
+                in_a_loop(rename)
+
+        pair.move(before=before)
+        assert not left
+
+        async def owners() -> list[str]:
+            async with opened(pair.new) as database:
+                select = sa.text("SELECT username FROM users JOIN tokens ON user_id = users.id")
+                return [name for (name,) in await database.read(Desk, lambda desk: desk.look(select))]
+
+        assert in_a_loop(owners) == ["ananya-rao"]
 
 
 SOMEBODY = """
