@@ -1,5 +1,6 @@
 """MariaDB and MySQL 8, through asyncmy. What is said of MySQL here holds for both, unless one is named."""
 
+import asyncio
 import contextlib
 import datetime as dt
 import logging
@@ -266,7 +267,7 @@ _WRITER = f"/*M!100300 idle_transaction_timeout = {WRITER_SILENCE}, */ autocommi
 class MySQLBackend(PooledReads):
     def __init__(self, url: URL, pool_size: int, statement_timeout: float) -> None:
         options = {option: str(value) for option, value in url.query.items()}
-        connect_seconds = float(options.get("connect_timeout", CONNECT_SECONDS))
+        self._connect_seconds = connect_seconds = float(options.get("connect_timeout", CONNECT_SECONDS))
         self._connect_args: dict[str, Any] = {
             "connect_timeout": connect_seconds,
             "password": (url.password or "").encode(),
@@ -319,7 +320,8 @@ class MySQLBackend(PooledReads):
         return await self._writes.write(service, work)
 
     async def link(self) -> Session:
-        return await _session(self.engine, ("TRANSACTION ISOLATION LEVEL READ COMMITTED",), 0, MySQLLink)
+        async with asyncio.timeout(self._connect_seconds):
+            return await _session(self.engine, ("TRANSACTION ISOLATION LEVEL READ COMMITTED",), 0, MySQLLink)
 
     async def warm(self) -> None:
         await super().warm()

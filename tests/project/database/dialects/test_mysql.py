@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import make_url
 
-from project.database import errors, parse_url
+from project.database import errors, links, parse_url
 from project.database.dialects import mysql as dialect
+from project.database.places import Place
 from project.database.statements import Statement
 from project.database.switching import GATE
-from project.settings import SettingsError
+from project.settings import SettingsError, load
 from tests import certificates
+from tests.processes import SECONDS
 from tests.servers import MariaDB, in_a_loop
 from tests.units import Desk, book, furnished, metadata, opened, titles
 
@@ -34,6 +37,25 @@ def answer(url: str, sql: str) -> Any:
 
 def with_options(url: str, **options: str) -> str:
     return make_url(url).set(query=options).render_as_string(hide_password=False)
+
+
+class TestSilence:
+    def test_of_a_server_that_takes_connections_ends_the_attempt(self) -> None:
+        """As of one that hangs, or of a proxy before it."""
+
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async def scenario() -> None:
+            async with await asyncio.start_server(say_nothing, "127.0.0.1") as server:
+                port = server.sockets[0].getsockname()[1]
+                place = Place(parse_url(f"mysql://ananya@127.0.0.1:{port}/registrar?connect_timeout=1"), load({}))
+                with pytest.raises(errors.Gone):
+                    await asyncio.wait_for(links.open_link(place.dialect, place.backend), SECONDS)
+                await place.backend.close()
+
+        in_a_loop(scenario)
 
 
 class TestUrl:
