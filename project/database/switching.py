@@ -67,6 +67,12 @@ class Switching(Protocol):
         """Remove what `guard` and `fence` made, in such a transaction. Does nothing where there is nothing."""
         ...
 
+    async def settle(self, session: Session, tables: Sequence[sa.Table]) -> None:
+        """End what the database does with the tables by itself and would stand in the way of the others here, before
+        anybody has to wait for them; outside of transactions. Raises Busy where it goes on.
+        """
+        ...
+
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
         """In the transaction that has locked the gate alone: wait for the writers in flight and keep out new ones,
         until it ends. Raises Busy after `wait` seconds.
@@ -128,6 +134,8 @@ class GatedByTriggers:
     """The half of `Switching` that is the same for every database whose triggers look at the gate for each row, and
     whose sessions can ignore foreign keys: there is nothing to be switched on or off, or to be dropped and put back.
     """
+
+    async def settle(self, session: Session, tables: Sequence[sa.Table]) -> None: ...
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
         """Whoever holds the gate alone has done so."""

@@ -51,12 +51,19 @@ async def remove(link: Link, tables: Sequence[sa.Table], turn: int, pause: Pause
 
 async def _change(link: Link, table: sa.Table, turn: int, change: Change) -> None:
     try:
+        await settle(link, [table])
         async with gates.locked(link, GATE_SECONDS, turn=turn, shared=True) as locked:
             await change(locked.session, table, QUEUE_SECONDS)
     except Denied as error:
         raise Denied(
             f"The database user may not put triggers on the table {table.name}. {link.switching.rights}"
         ) from error
+
+
+async def settle(link: Link, tables: Sequence[sa.Table]) -> None:
+    """To be called before the tables are locked. Raises Busy."""
+    async with link.alone() as session:
+        await link.switching.settle(session, tables)
 
 
 async def _empty(link: Link, turn: int) -> None:

@@ -81,19 +81,21 @@ async def evict(charge: Charge) -> Step:
 
 async def flip(charge: Charge) -> Step:
     """FENCE to COMMIT_SOURCE. Nothing has happened where this names READ_LOG."""
-    charge.begin(Step.FENCE)
     attempt = _Attempt(charge)
     try:
+        for link in (charge.links.source, charge.links.target):
+            await capture.settle(link, charge.tables)
+        charge.begin(Step.FENCE)
         await attempt.run()
     except _NotNow as obstacle:
         reason = str(obstacle)
     except (Busy, TimedOut, Transient):
         reason = "somebody else held a lock"
     except TimeoutError:
+        await charge.connect()
         if attempt.commits:
             return Step.SEE
         reason = "it took too long"
-        await charge.connect()
     except (OutcomeUnknown, Gone):
         if not attempt.commits:
             raise

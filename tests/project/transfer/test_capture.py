@@ -70,6 +70,8 @@ stamp = sa.Table(
 )
 tables = metadata.sorted_tables
 
+WAITS_FOR_A_LOCK = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = to_regclass('college')"
+
 Entries = list[tuple[str, tuple[Any, ...]]]
 
 
@@ -474,6 +476,26 @@ class TestFence:
                 return await look(link, sa.select(college.c.id).order_by(college.c.id))
 
         assert in_a_loop(scenario) == [(1,), (2,)]
+
+    @pytest.mark.engines("postgresql")
+    def test_waits_for_a_vacuum_before_writers_have_to_wait(self, database_url: str) -> None:
+        async def scenario() -> None:
+            async with (
+                logging(database_url) as link,
+                linked(database_url) as vacuum,
+                linked(database_url) as writer,
+            ):
+                await vacuum.session.held.begin()
+                await vacuum.session.held.execute("LOCK TABLE college IN SHARE UPDATE EXCLUSIVE MODE")
+                settling = asyncio.create_task(capture.settle(link, tables))
+                while not await writer.session.held.fetch(WAITS_FOR_A_LOCK, ()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+                await put(writer, college, id=1)
+                assert not settling.done()
+                await vacuum.session.held.rollback()
+                await settling
+
+        in_a_loop(scenario)
 
     @pytest.mark.engines("postgresql", "mariadb")
     def test_holds_writes_back_while_reads_go_on(self, database_url: str) -> None:

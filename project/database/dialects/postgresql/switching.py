@@ -21,6 +21,10 @@ MOVED = "RG001"
 """The SQLSTATE with which the fence refuses: a class that nobody else uses."""
 
 
+SETTLE_SECONDS = 3.0
+"""Longer than deadlock_timeout, which is a second unless somebody has set another."""
+
+
 class PostgreSQLSwitching:
     rights = "Let the database user own the tables: ALTER TABLE ... OWNER TO it."
 
@@ -68,6 +72,16 @@ class PostgreSQLSwitching:
             )
             if not used:
                 await session.held.execute(f"DROP FUNCTION IF EXISTS {schema}.{function}()")
+
+    async def settle(self, session: Session, tables: Sequence[sa.Table]) -> None:
+        """An autovacuum gives way to who has waited for deadlock_timeout, as for this lock, which no writer minds."""
+        names = ", ".join(_quoted(table.name) for table in tables)
+        await session.held.begin()
+        try:
+            await _lock(session, SETTLE_SECONDS, f"LOCK TABLE {names} IN SHARE UPDATE EXCLUSIVE MODE")
+        finally:
+            if not session.held.is_lost:
+                await session.held.rollback()
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
         """Reads go on. What is read and then committed after this has to be on disk when it is answered."""
