@@ -14,7 +14,7 @@ Lines = list[str]
 
 
 class Coordinator:
-    """`lines` are what it has told so far, `step=NAME` before each step."""
+    """`lines` are what it has told so far, `step=NAME` before each step, and its report."""
 
     def __init__(self, settings: Mapping[str, str], *arguments: str) -> None:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
@@ -23,8 +23,8 @@ class Coordinator:
             cwd=ROOT,
             env={**inherited, **settings},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         self.lines: Lines = []
@@ -67,8 +67,8 @@ class Coordinator:
             self.process.send_signal(signal.SIGCONT)
 
     def _read(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as told:
+        assert self.process.stdout is not None
+        with self.process.stdout as told:
             for line in told:
                 with self._reached:
                     self.lines.append(line.rstrip("\n"))

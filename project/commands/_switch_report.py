@@ -8,15 +8,19 @@ import msgspec
 from project.commands._tables import show
 from project.transfer.report import Report
 
+FOR_PEOPLE = ("found", "sentence")
+"""What programs are not told."""
 MOST_SHOWN = 100
 """Findings that people are shown; programs get some more."""
 
 
 def show_report(report: Report, *, as_json: bool) -> None:
     if as_json:
-        click.echo(msgspec.json.encode({name: value for name, value in _members(report) if name != "found"}))
+        click.echo(msgspec.json.encode({name: value for name, value in _members(report) if name not in FOR_PEOPLE}))
         return
-    show(("table", "rows", "checksum"), [(each.name, f"{each.rows:,}", each.checksum or "") for each in report.tables])
+    if report.tables:
+        rows = [(each.name, f"{each.rows:,}", each.checksum or "") for each in report.tables]
+        show(("table", "rows", "checksum"), rows)
     if report.findings:
         show(
             ("table", "key", "column", "finding"),
@@ -24,7 +28,7 @@ def show_report(report: Report, *, as_json: bool) -> None:
         )
         if report.found > len(report.findings[:MOST_SHOWN]):
             click.echo(f"These are the first of {report.found:,}.")
-    click.echo(_summary(report))
+    click.echo(report.sentence or _summary(report))
 
 
 def _members(report: Report) -> Iterable[tuple[str, object]]:

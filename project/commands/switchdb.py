@@ -102,6 +102,8 @@ def switchdb(
         raise click.UsageError("Name a TARGET, or one of --cutover, --resume, --abort, --back and --complete.")
     if (plan or verify) and target is None:
         raise click.UsageError("--plan and --verify want a TARGET.")
+    if keep_copying and (cutover or abort or complete):
+        raise click.UsageError("--keep-copying goes with a TARGET, --resume or --back.")
     settings, alias = load(), ""
     if target is not None:
         settings, alias = with_target(settings, target, save=not (plan or verify))

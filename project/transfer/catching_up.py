@@ -8,7 +8,7 @@ from project.transfer.charge import Charge, Failed
 from project.transfer.cutover import not_ready, wait_for_servers
 from project.transfer.draining import Backlog, drain
 from project.transfer.protocol import Phase, Step
-from project.transfer.verify import both, compare, sums
+from project.transfer.verify import Unordered, both, compare, sums
 
 LITTLE = 500
 """Entries of the log with which the cutover may begin, however long they took: writers wait for about as many."""
@@ -34,7 +34,7 @@ async def catch_up(charge: Charge) -> Step:
         if charge.gate.phase is Phase.FOLLOWING and not charge.keeps_copying:
             await _verify(charge, source)
             return Step.PREPARE
-    if charge.gate.phase is Phase.FOLLOWING:
+    if charge.keeps_copying:
         return await _stay_in_step(charge)
     return await wait_for_servers(charge) if await not_ready(charge) else Step.FENCE
 
@@ -77,7 +77,10 @@ async def _verify(charge: Charge, source: Session) -> None:
         )
         charge.sums = here
         if here != there:
-            found = await compare(source, target, charge.tables, lambda done: tell("Comparing", done, None))
+            try:
+                found = await compare(source, target, charge.tables, lambda done: tell("Comparing", done, None))
+            except Unordered as error:
+                raise Failed(f"{charge.target.alias} does not hold what {charge.source.alias} does. {error}") from error
             async with charge.locked_source(shared=True):
                 pass  # who has been replaced, and wakes up, compares with what the service has written there since
             charge.findings = found

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager, contextmanager
 
 from project import registry
 from project.database import migrations
-from project.database.errors import Outdated
 from project.settings import Settings
 from project.transfer import coordinator, protocol, surveys, way_back
 from project.transfer.charge import Charge, Failed, Stopped, Watcher
@@ -17,6 +16,9 @@ from project.transfer.protocol import Phase, Replaced
 from project.transfer.report import End, Report, State
 from project.transfer.sides import Side, Sides, Unreachable
 from project.transfer.taking import Goal
+
+GIVEN_UP = frozenset({Phase.ABORTING, Phase.IDLE, Phase.RETAINING})
+"""Where a source is after an abort."""
 
 
 class Operations:
@@ -36,8 +38,8 @@ class Operations:
         async with self._sides() as sides:
             source, record = await sides.active()
             target = sides.named(alias)
-            there = await self._look_at_target(source, target)
-            if record.gate.phase is not Phase.RETAINING or there is None or target.identity != record.gate.other:
+            there = await surveys.look_at_target(source, target)
+            if not surveys.leads_back(record, there):
                 protocol.begin(record.gate, "", "")
                 plan = await surveys.look_ahead(source, target, self._tables, self._watcher)
                 if plan.findings.rows:
@@ -51,6 +53,10 @@ class Operations:
     async def resume(self) -> Report:
         async with self._sides() as sides:
             source, record = await sides.active()
+            if record.gate.phase is Phase.RETAINING:
+                return _nothing_moved(
+                    source, record, f"The service has moved to {source.alias} already: nothing is left to resume."
+                )
             protocol.take_over(record.gate)
             return await self._run(source, await sides.other(record), "resume")
 
@@ -88,36 +94,8 @@ class Operations:
         """End the way back."""
         async with self._sides() as sides:
             source, record = await sides.active()
-            began = time.monotonic()
             await way_back.complete(source, self._tables)
-            return Report(
-                switch_id=record.gate.switch,
-                state="done",
-                source=_end(source),
-                target=_end(source),
-                tables=[],
-                rows=0,
-                seconds=time.monotonic() - began,
-                pause_ms=None,
-                findings=[],
-                found=0,
-            )
-
-    async def _look_at_target(self, source: Side, target: Side) -> Record | None:
-        """What it says of itself; None where it does not yet."""
-        if source.is_same(target):
-            raise Failed(f"The service uses {target.alias} already.")
-        if not target.is_there:
-            return None
-        try:
-            record = await target.look()
-        except Outdated:
-            return None
-        if target.identity == source.identity:
-            raise Failed(
-                f"{target.alias} is the same database as {source.alias}, or a copy of its file: name an empty one."
-            )
-        return record
+            return _nothing_moved(source, record, f"The way back is given up: {source.alias} logs no more for it.")
 
     async def _run(self, source: Side, target: Side, goal: Goal, *, target_is_away: bool = False) -> Report:
         charge = Charge(
@@ -137,7 +115,8 @@ class Operations:
             except (Stopped, Replaced):
                 if not charge.is_in_step:
                     raise
-                state = "copying"
+                state = "aborted" if (await source.look()).gate.phase in GIVEN_UP else "copying"
+        is_over = state == "done" and not charge.fenced_at  # what is resumed had moved before
         return Report(
             switch_id=charge.gate.switch,
             state=state,
@@ -149,6 +128,7 @@ class Operations:
             pause_ms=charge.pause * 1000 if charge.pause else None,
             findings=charge.findings.kept,
             found=charge.findings.rows,
+            sentence=f"The service has moved to {target.alias}." if is_over else None,
         )
 
     @asynccontextmanager
@@ -158,6 +138,22 @@ class Operations:
             yield sides
         finally:
             await sides.close()
+
+
+def _nothing_moved(side: Side, record: Record, sentence: str) -> Report:
+    return Report(
+        switch_id=record.gate.switch,
+        state="done",
+        source=_end(side),
+        target=_end(side),
+        tables=[],
+        rows=0,
+        seconds=0.0,
+        pause_ms=None,
+        findings=[],
+        found=0,
+        sentence=sentence,
+    )
 
 
 def _end(side: Side) -> End:

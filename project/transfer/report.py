@@ -62,3 +62,5 @@ class Report(msgspec.Struct, kw_only=True):
     findings: list[Finding]
     found: int
     """How many rows there are findings about: of more than some, `findings` are those of the first."""
+    sentence: str | None = None
+    """What people are told, where it was not about rows that moved."""

@@ -12,7 +12,9 @@ from project.database.errors import Outdated
 from project.database.sessions import Session
 from project.database.statements import Statement
 from project.settings import Settings
+from project.transfer import protocol, way_back
 from project.transfer.charge import Failed, Watcher
+from project.transfer.gates import Record
 from project.transfer.plan import Plan, make_plan
 from project.transfer.protocol import Phase
 from project.transfer.report import End, Findings, Report
@@ -21,9 +23,14 @@ from project.transfer.verify import Unordered, both, compare, sums
 
 
 async def plan(settings: Settings, alias: str, watcher: Watcher) -> Report:
-    """What `switchdb` would do. Raises Failed, SettingsError and DatabaseError for what would keep it from that."""
-    async with _sides(settings, alias) as (source, target):
-        found = await look_ahead(source, target, registry.tables(settings.installed_apps), watcher)
+    """What `switchdb` would do. Raises Failed, Refused, SettingsError and DatabaseError where it could not."""
+    tables = registry.tables(settings.installed_apps)
+    async with _sides(settings, alias) as (source, record, target):
+        if leads_back(record, await look_at_target(source, target)):
+            found = Plan([], await way_back.length(source, tables), 0.0, Findings())
+        else:
+            protocol.begin(record.gate, "", "")
+            found = await look_ahead(source, target, tables, watcher)
         return planned(source, target, found)
 
 
@@ -40,6 +47,28 @@ def planned(source: Side, target: Side, found: Plan) -> Report:
         findings=found.findings.kept,
         found=found.findings.rows,
     )
+
+
+async def look_at_target(source: Side, target: Side) -> Record | None:
+    """What it says of itself; None where it does not yet. Raises Failed where it is the source itself."""
+    if source.is_same(target):
+        raise Failed(f"The service uses {target.alias} already.")
+    if not target.is_there:
+        return None
+    try:
+        record = await target.look()
+    except Outdated:
+        return None
+    if record.identity == source.identity:
+        raise Failed(
+            f"{target.alias} is the same database as {source.alias}, or a copy of its file: name an empty one."
+        )
+    return record
+
+
+def leads_back(source: Record, target: Record | None) -> bool:
+    """Whether that is the database left last, and the way back to it open."""
+    return source.gate.phase is Phase.RETAINING and target is not None and target.identity == source.gate.other
 
 
 async def look_ahead(source: Side, target: Side, tables: Sequence[sa.Table], watcher: Watcher) -> Plan:
@@ -89,7 +118,9 @@ async def verify(settings: Settings, alias: str, watcher: Watcher) -> Report:
     """How the database of that alias differs from the active one, each at one moment."""
     began = time.monotonic()
     tables = registry.tables(settings.installed_apps)
-    async with _sides(settings, alias) as (source, target):
+    async with _sides(settings, alias) as (source, _, target):
+        if source.is_same(target):
+            raise Failed(f"The service uses {alias} already.")
         for side in (source, target):
             if not side.is_there or await migrations.pending(side.database):
                 raise Failed(f"The database {side.alias} is not migrated: there is nothing to compare.")
@@ -128,15 +159,12 @@ async def verify(settings: Settings, alias: str, watcher: Watcher) -> Report:
 
 
 @asynccontextmanager
-async def _sides(settings: Settings, alias: str) -> AsyncIterator[tuple[Side, Side]]:
-    """The active database and the one of that alias."""
+async def _sides(settings: Settings, alias: str) -> AsyncIterator[tuple[Side, Record, Side]]:
+    """The active database, what it says of itself, and the one of that alias."""
     sides = Sides(settings)
     try:
-        source, _ = await sides.active()
-        target = sides.named(alias)
-        if source.is_same(target):
-            raise Failed(f"The service uses {alias} already.")
-        yield source, target
+        source, record = await sides.active()
+        yield source, record, sides.named(alias)
     finally:
         await sides.close()
 

@@ -176,6 +176,7 @@ class TestSwitch:
         both = pair("sqlite", "sqlite")
         both.moved("other")
         change(both.target, INSERT)
+        assert both.moved("default", "--plan")["rows"] == 1
         assert both.moved("default")["rows"] == 1
         assert both.moved("other")["rows"] == 0
 
@@ -186,6 +187,16 @@ class TestSwitch:
         assert re.search(r"^\d+ rows went from default \(SQLite\) to other \(SQLite\)", result.stdout, re.MULTILINE)
         assert result.stderr.splitlines()[0] == "step=TAKE"
         assert result.stderr.splitlines()[-1] == "step=OPEN"
+
+    def test_tells_people_when_nothing_moves(self, pair: Callable[[str, str], Pair]) -> None:
+        both = pair("sqlite", "sqlite")
+        both.moved("other")
+        result = both.switchdb("--resume")
+        assert result.exit_code == 0
+        assert result.stdout == "The service has moved to other already: nothing is left to resume.\n"
+        result = both.switchdb("--complete")
+        assert result.exit_code == 0
+        assert result.stdout == "The way back is given up: other logs no more for it.\n"
 
     def test_shows_who_watches_how_far_it_has_come(self, pair: Callable[[str, str], Pair]) -> None:
         both = pair("sqlite", "sqlite")
@@ -271,6 +282,16 @@ class TestRefusal:
         assert both.refusal("default") == "The service uses default already."
         assert both.refusal("other", DATABASE_URL_OTHER=both.source) == "The service uses other already."
 
+    @pytest.mark.parametrize("arguments", [(), ("--plan",)])
+    def test_of_a_third_one_while_the_way_back_is_open(
+        self, pair: Callable[[str, str], Pair], new_database: NewDatabase, arguments: tuple[str, ...]
+    ) -> None:
+        both = pair("sqlite", "sqlite")
+        both.moved("other")
+        result = both.switchdb("third", *arguments, DATABASE_URL_THIRD=new_database("sqlite"))
+        assert result.exit_code == 1
+        assert "The way back of the last switch is still open" in result.stderr
+
     def test_of_a_copy_of_its_file(self, pair: Callable[[str, str], Pair]) -> None:
         both = pair("sqlite", "sqlite")
         change(both.source, "DELETE FROM students")
@@ -338,7 +359,16 @@ class TestRefusal:
         assert both.refusal(order).startswith(("No switch is under way", "There is no way back"))
 
     @pytest.mark.parametrize(
-        "arguments", [(), ("other", "--resume"), ("--abort", "--back"), ("--plan",), ("other", "--max-pause=soon")]
+        "arguments",
+        [
+            (),
+            ("other", "--resume"),
+            ("--abort", "--back"),
+            ("--plan",),
+            ("other", "--max-pause=soon"),
+            ("--cutover", "--keep-copying"),
+            ("--complete", "--keep-copying"),
+        ],
     )
     def test_of_orders_that_make_no_sense(self, pair: Callable[[str, str], Pair], arguments: tuple[str, ...]) -> None:
         assert pair("sqlite", "sqlite").switchdb(*arguments).exit_code == 2
@@ -396,6 +426,26 @@ class TestKeepCopying:
         assert both.moved("--resume")["state"] == "done"
         assert len(dump(both.target)) == ROWS + 3
         assert phase(both.target) == "retaining"
+
+    def test_goes_on_where_a_cutover_was_interrupted(self, pair: Callable[[str, str], Pair]) -> None:
+        both = pair("sqlite", "sqlite")
+        interrupted(both, "other")
+        with in_step(both, "--resume") as first:
+            both.add(3)
+            until(lambda: len(dump(both.target)) == ROWS + 3, "the rows to be carried over")
+            assert phase(both.source) == "preparing"
+            assert both.moved("--cutover")["state"] == "done"
+            assert first.wait() == 0
+            assert "the switch goes on" in first.told
+        assert phase(both.target) == "retaining"
+
+    def test_says_when_somebody_else_has_aborted_it(self, pair: Callable[[str, str], Pair]) -> None:
+        both = pair("sqlite", "sqlite")
+        with in_step(both) as first:
+            assert both.moved("--abort")["state"] == "aborted"
+            assert first.wait() == 0
+            assert "Aborted: default is as it was." in first.told
+        assert phase(both.source) == "idle"
 
 
 class TestInterruption:
