@@ -37,6 +37,8 @@ PRUNE_ONE_IN = 100
 """How many attempts there are between two clearings of what is to be forgotten, on average."""
 PORTIONS = 50
 """In how many parts a limit is taken from the database, at least: a part is one write, and at most lost."""
+KEY = 64
+"""Hexadecimal digits of a key."""
 
 
 class Throttle(Base):
@@ -45,7 +47,7 @@ class Throttle(Base):
     __tablename__ = "throttles"
     __table_args__: Any = {"info": {"unaudited": True}}  # noqa: RUF012
 
-    key: Mapped[str] = mapped_column(Text(64), primary_key=True)
+    key: Mapped[str] = mapped_column(Text(KEY), primary_key=True)
     """A digest of what is tried and by whom: nobody reads in it who tried to sign in from where."""
     count: Mapped[int] = mapped_column(sa.BigInteger())
     free_at: Mapped[dt.datetime] = mapped_column(Timestamp())
@@ -84,6 +86,10 @@ class Counts:
             if isinstance(dialects.named(self._session.dialect_name).classify(error), Conflict):
                 raise Transient("another was first") from error
             raise
+
+    async def start_anew(self, prefix: str) -> None:
+        """Those whose keys begin like that. What is known of them stays."""
+        await self._session.run(_START_ANEW, first=prefix, last=prefix + "f" * (KEY - len(prefix)), moment=now())
 
     async def remove(self, key: str) -> None:
         await self._session.run(_DELETE, of_key=key)
@@ -129,7 +135,7 @@ class Guesses:
         """An attempt that is not counted yet. Raises Throttled, for accounts that there are as for others."""
         place = network(address)
         account, of_address = self._digest("account", username), self._digest("address", place)
-        pair = self._digest("account and address", username, place)
+        pair = _family(account) + _family(self._digest("account and address", username, place))
 
         async def work(counts: Counts) -> Attempt:
             found = await counts.get(account, of_address, pair)
@@ -167,8 +173,8 @@ class Guesses:
                 await counts.put(attempt.address, msgspec.structs.replace(found, count=max(found.count - 1, 0)))
 
     async def forget(self, username: str, session: Session) -> None:
-        """Strangers' guesses at an account, when its password is another."""
-        await session.service(Counts).remove(self._digest("account", username))
+        """All guesses at an account, from wherever, when its password is another."""
+        await session.service(Counts).start_anew(_family(self._digest("account", username)))
 
 
 def wait_after(tried: int, free: int) -> dt.timedelta:
@@ -191,6 +197,11 @@ def digests(secret_key: str) -> Callable[..., str]:
         return hashlib.blake2b("\0".join(parts).encode(errors="replace"), key=key, digest_size=32).hexdigest()
 
     return digest
+
+
+def _family(key: str) -> str:
+    """What the keys of an account and of its pairs begin with, so that one range holds them all."""
+    return key[: KEY // 2]
 
 
 def _refuse(attempt: Attempt, found: dict[str, Count]) -> None:
@@ -280,5 +291,10 @@ _is_to_be_forgotten = _columns.forget_at <= sa.bindparam("moment", type_=Timesta
 _update = sa.update(_table).where(_is_it).values({name: value for name, value in _values.items() if name != "key"})
 _UPDATE = Statement(_update)
 _RENEW = Statement(_update.where(_is_to_be_forgotten))
+_START_ANEW = Statement(
+    sa.update(_table)
+    .where(_columns.key.between(*(sa.bindparam(end, type_=_columns.key.type) for end in ("first", "last"))))
+    .values(count=0, free_at=sa.bindparam("moment", type_=Timestamp()))
+)
 _DELETE = Statement(sa.delete(_table).where(_is_it))
 _PRUNE = Statement(sa.delete(_table).where(_is_to_be_forgotten))

@@ -31,6 +31,26 @@ class TestChangePassword:
             assert manage_everywhere("changepassword", "--noinput", "Ananya", **given).exit_code == 0
             assert sign_in(client, "ananya", OTHER, "192.0.2.2") == 201
 
+    def test_ends_the_wait_after_the_own_guesses_of_the_owner(
+        self, manage_everywhere: Manage, database_url: str
+    ) -> None:
+        manage_everywhere("migrate")
+        add_user(manage_everywhere, "ananya", PASSWORD)
+        add_user(manage_everywhere, "bilal", PASSWORD)
+        settings = production(database_url, TRUSTED_PROXIES="unix")
+        with serving(settings) as client:
+            for username, address in (("ananya", "192.0.2.1"), ("ananya", "192.0.2.2"), ("bilal", "192.0.2.3")):
+                assert sign_in(client, username, PASSWORD, address) == 201
+                while sign_in(client, username, "a guess", address) != 429:
+                    pass
+            given = {"SUPERUSER_PASSWORD": OTHER, "SECRET_KEY": settings.secret_key}
+            assert manage_everywhere("changepassword", "--noinput", "ananya", **given).exit_code == 0
+            assert sign_in(client, "bilal", PASSWORD, "192.0.2.3") == 429
+            assert sign_in(client, "ananya", OTHER, "192.0.2.1") == 201
+            while sign_in(client, "ananya", "a guess", "192.0.2.9") != 429:
+                pass
+            assert sign_in(client, "ananya", OTHER, "192.0.2.2") == 201  # it is known still
+
     def test_refuses_what_will_not_do(self, manage: Manage) -> None:
         manage("migrate")
         add_user(manage, "ananya", PASSWORD)
