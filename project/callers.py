@@ -58,8 +58,12 @@ current: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 def of_command(command: str) -> Caller:
     """Whoever runs a command may do everything: they can read the settings and the database."""
+    return Caller(channel="command", role="admin", name=own_name(), request_id=command)
+
+
+def own_name() -> str:
+    """That of whoever runs this process on this machine, or nothing."""
     try:
-        name = getpass.getuser()
+        return getpass.getuser()
     except (KeyError, OSError):  # a process without a user, as in some containers
-        name = ""
-    return Caller(channel="command", role="admin", name=name, request_id=command)
+        return ""

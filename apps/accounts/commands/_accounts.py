@@ -1,6 +1,5 @@
 """What commands share that look after users."""
 
-import getpass
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -9,6 +8,7 @@ import msgspec
 from advanced_alchemy.exceptions import NotFoundError
 
 from apps.accounts import passwords, schemas
+from project.callers import own_name
 from project.commands._database import with_database
 from project.database import Database, migrations
 from project.faults import faults
@@ -52,7 +52,7 @@ def usable_password(password: str, username: str) -> str:
 
 def ask_for_name() -> str:
     """Until it is one; whoever runs the command may take their own."""
-    own = getpass.getuser()
+    own = own_name() or None
     return _ask(lambda: usable_name(click.prompt("Username", default=own)))
 
 

@@ -1,6 +1,7 @@
 """`manage.py createsuperuser`."""
 
 import json
+import pwd
 import sys
 from pathlib import Path
 
@@ -56,6 +57,17 @@ class TestCreateSuperuser:
             "The two passwords are not the same. Try again.",
         ]
         assert PASSWORD not in result.output
+
+    def test_offers_no_name_where_nobody_has_one(self, manage: Manage, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As in containers that run with the number of a user who is not in /etc/passwd."""
+        for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+            monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+        manage("migrate")
+        result = manage("createsuperuser", input=f"ananya\n{PASSWORD}\n{PASSWORD}\n")
+        assert result.exit_code == 0, result.output
+        assert result.stdout.startswith("Username: ")
+        assert list(users(manage)) == ["ananya"]
 
     def test_shows_no_password_at_a_terminal(self, tmp_path: Path, manage: Manage) -> None:
         manage("migrate")
