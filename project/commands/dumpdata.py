@@ -11,6 +11,7 @@ from typing import BinaryIO
 import click
 
 from project.commands._database import with_database
+from project.commands._output import writing_out
 from project.commands._progress import progress
 from project.database import Database, migrations
 from project.settings import load
@@ -59,7 +60,8 @@ def _destination(output: Path | None) -> Iterator[BinaryIO]:
         with spool() as file:
             yield file
             file.seek(0)
-            shutil.copyfileobj(file, sys.stdout.buffer)
+            with writing_out():
+                shutil.copyfileobj(file, sys.stdout.buffer)
         return
     try:
         descriptor, name = tempfile.mkstemp(dir=output.resolve().parent, prefix=f".{output.name}.")

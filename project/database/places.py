@@ -1,5 +1,6 @@
 """Which database is the active one: an opened database, and who knows the way to it."""
 
+import errno
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,9 @@ from project.database import dialects
 from project.database.backends import Backend
 from project.database.errors import DatabaseError, ReadOnly
 from project.settings import Settings
+
+OF_FILES = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+"""What no network says: of a unit of work that writes to a file as well, it is the file's error."""
 
 
 class Place:
@@ -35,6 +39,8 @@ class Place:
             return error
         if isinstance(error, StatementError) and isinstance(error.orig, DatabaseError):
             return error.orig  # of a column type of ours
+        if isinstance(error, OSError) and error.errno in OF_FILES:
+            return None
         meaning = self.dialect.classify(error)
         if meaning is not None:
             meaning.__cause__ = error

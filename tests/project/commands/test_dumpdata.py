@@ -1,18 +1,36 @@
 """`manage.py dumpdata`."""
 
 import json
+import os
+import resource
 import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.project.commands.conftest import Manage
 from tests.rosters import as_csv, fields, students
+from tests.trees import ROOT
 
 
 def fill(manage: Manage, count: int) -> None:
     assert manage("migrate").exit_code == 0
     assert manage("loaddata", "-", input=as_csv(students(count)).decode()).exit_code == 0
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk, but for this process alone."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 class TestDumpData:
@@ -71,6 +89,38 @@ class TestDumpData:
         assert result.exit_code == 1
         assert result.stderr.startswith("Error: ")
         assert "cannot be written" in result.stderr
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ((), "There is no room left for temporary files: make some where TMPDIR points to, or point it elsewhere."),
+            (("--output", "{folder}/dump.jsonl"), "{folder}/dump.jsonl cannot be written: File too large."),
+        ],
+    )
+    def test_says_which_disk_is_full(
+        self, manage_everywhere: Manage, tmp_path: Path, options: tuple[str, ...], said: str
+    ) -> None:
+        fill(manage_everywhere, 1500)
+        with files_of_at_most(64 * 1024):
+            result = manage_everywhere("dumpdata", *(option.format(folder=tmp_path) for option in options))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == f"Error: {said.format(folder=tmp_path)}\n"
+
+    def test_says_that_standard_output_is_full(self, manage: Manage, tmp_path: Path) -> None:
+        for count in (1, 1500):  # less than its buffer takes, and more
+            fill(manage, count)
+            with Path("/dev/full").open("wb") as full:
+                done = subprocess.run(
+                    [sys.executable, "manage.py", "dumpdata"],
+                    cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+                    env={
+                        **os.environ,
+                        "DATABASE_URL": f"sqlite:///{tmp_path}/registrar.sqlite3",
+                        "PYTHONUNBUFFERED": "",
+                    },
+                )  # fmt: skip
+            said = "Error: Standard output cannot be written: No space left on device.\n"
+            assert (done.returncode, done.stderr) == (1, said)
 
     @pytest.mark.parametrize("arguments", [("nobody",), ("--format", "xml"), ("--output",), ("students", "nobody")])
     def test_refuses_what_there_is_not(self, manage: Manage, arguments: tuple[str, ...]) -> None:

@@ -1,6 +1,7 @@
 """Every kind of failure, provoked on every database that knows it."""
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -394,6 +395,20 @@ class TestUnavailable:
                     assert await titles(database) == []
             finally:
                 server.execute(READ_ONLY[engine][1].format(name=name))
+
+        in_a_loop(scenario)
+
+    def test_no_room_left_for_a_file_beside_it_is_not_the_databases(self, database_url: str) -> None:
+        async def scenario() -> None:
+            async def work(desk: Desk) -> None:
+                os.write(file, b"a row")
+
+            file = os.open("/dev/full", os.O_WRONLY)
+            async with opened(database_url) as database:
+                for run in (database.read, database.snapshot, database.write):
+                    with pytest.raises(OSError, match="No space left on device"):
+                        await run(Desk, work)
+            os.close(file)
 
         in_a_loop(scenario)
 
