@@ -105,7 +105,9 @@ def _of_json_lines(file: BinaryIO, shapes: Mapping[str, Shape]) -> Source:
 
 def _of_csv(file: BinaryIO, head: bytes, shapes: Mapping[str, Shape]) -> Source:
     """As an import: rows get new ids. The header tells which model they are of."""
-    header = set(next(csv.reader([head.partition(b"\n")[0].decode(errors="replace")]), []))
+    header: set[str] = set()
+    with contextlib.suppress(csv.Error):  # read_csv says what is wrong with it
+        header.update(next(csv.reader([head.partition(b"\n")[0].decode(errors="replace")]), []))
     taken = {label: shape.record for label, shape in shapes.items() if shape.record is not None}
     if not taken:
         raise SourceError("No app takes CSV: its service says what a `record` is.")

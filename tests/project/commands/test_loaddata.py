@@ -205,6 +205,8 @@ class TestBadLines:
             (b'[{"model": "students.student"}]', "a line of its own"),
             ("name,department,cgpa\nZoë,B,1\n".encode("latin-1"), "Line 2 is not UTF-8"),
             ("name,department,cgpa\nZoë,B,1\n".encode("utf-16"), "neither JSON Lines nor CSV"),
+            (b"name,department,cgpa\rZoe,B,1\r", "has a carriage return outside quotes: lines end in LF or CRLF."),
+            (b"x" * 200_000 + b",cgpa\nZoe,1\n", "The first line, which has to name the columns, has a field over"),
             (line(1).encode() + b"\n" + b'{"model": "' + b"x" * 10_000_000 + b'"}\n', "Line 2 is longer than 1024 KiB"),
             (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "neither JSON Lines nor CSV"),
             (b"SQLite format 3\0" + b"\0" * 84 + b"x" * 900, "not an SQLite database"),
