@@ -71,9 +71,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if environ is None:
         environ = _environment()
     fields: dict[str, object] = {
-        name: environ[variable].strip()
-        for name, variable in _VARIABLES.items()
-        if variable in environ and environ[variable].strip()
+        name: text for name, variable in _VARIABLES.items() if (text := _text(environ, variable).strip())
     }
     fields["databases"] = _databases(environ)
     for name in ("allowed_hosts", "cors_origins", "secret_key_fallbacks", "trusted_proxies"):
@@ -100,7 +98,17 @@ def variable(name: str) -> str:
 
     Raises SettingsError.
     """
-    return _environment().get(name, "")
+    return _text(_environment(), name)
+
+
+def _text(environ: Mapping[str, str], variable: str) -> str:
+    """Python reads bytes that are not UTF-8 as halves of surrogate pairs, which nothing else takes."""
+    text = environ.get(variable, "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"{variable} is not UTF-8: set it to text in UTF-8.") from None
+    return text
 
 
 def _environment() -> dict[str, str]:
@@ -170,13 +178,13 @@ def _dotenv(path: Path) -> dict[str, str]:
 
 
 def _databases(environ: Mapping[str, str]) -> dict[str, str]:
-    databases = {"default": environ.get("DATABASE_URL", "").strip() or DEFAULT_DATABASE_URL}
-    for variable, url in environ.items():
-        if variable.startswith(ALIAS_PREFIX) and url.strip():
+    databases = {"default": _text(environ, "DATABASE_URL").strip() or DEFAULT_DATABASE_URL}
+    for variable in environ:
+        if variable.startswith(ALIAS_PREFIX) and (url := _text(environ, variable).strip()):
             alias = variable.removeprefix(ALIAS_PREFIX).lower()
             if alias == "default" or not alias.isidentifier():
                 raise SettingsError(f"{variable} does not name an alias: use letters, digits and _, but not DEFAULT.")
-            databases[alias] = url.strip()
+            databases[alias] = url
     return databases
 
 

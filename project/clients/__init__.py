@@ -37,7 +37,10 @@ def generate(
     Nothing is written, nor overwritten, where it fails. Raises ClientError.
     """
     api = Api(document)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
+    folder = folder.resolve()
+    if not folder.name or (folder.exists() and not folder.is_dir()):
+        raise ClientError(f"{folder} is no folder that a client can be written to: name another.")
+    if folder.exists() and any(folder.iterdir()) and not overwrite:
         raise ClientError(f"There is something in {folder} already: name another folder, or say --overwrite.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = folder.with_name(f".{folder.name}.new")
@@ -45,7 +48,18 @@ def generate(
     made.mkdir()
     try:
         GENERATORS[language](api, name or f"{api.title.lower().replace(' ', '-')}-client", made, say)
-        shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
+        _refill(folder, made)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _refill(folder: Path, made: Path) -> None:
+    """The folder stays the one that it is: somebody may be in it, and it may be on a disk of its own."""
+    folder.mkdir(exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    for path in made.iterdir():
+        shutil.move(path, folder)

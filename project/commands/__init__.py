@@ -6,6 +6,7 @@ them, and this module imports nothing that takes long: a command's module is imp
 """
 
 import ast
+import errno
 import importlib
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +83,15 @@ class Commands(click.Group):
             if isinstance(error.__context__, KeyboardInterrupt):
                 _interrupted(ctx)
             raise
+        except OSError as error:
+            if error.errno in (None, errno.EPIPE):
+                raise
+            from project.commands._output import writing_out
+
+            with writing_out():
+                pass
+            named = "" if error.filename is None else f"{error.filename}: "
+            raise click.ClickException(f"{named}{error.strerror}.") from error
         except Exception as error:
             from project.database.errors import DatabaseError
             from project.settings import SettingsError

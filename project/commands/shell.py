@@ -39,7 +39,7 @@ def shell(ctx: click.Context, command: str | None) -> None:
         console = _Console(names, runner)
         try:
             if command is not None or not sys.stdin.isatty():
-                console.run(sys.stdin.read() if command is None else command)
+                console.run(sys.stdin.buffer.read() if command is None else command)
                 ctx.exit(console.failed)
             banner = f"Python {sys.version.split()[0]} with {', '.join(sorted(names))}. `await` works here."
             console.interact(banner, exitmsg="")
@@ -63,10 +63,10 @@ class _Console(code.InteractiveConsole):
         self.failed = False
         self._runner = runner
 
-    def run(self, source: str) -> None:
-        """Run a whole text; `failed` says whether it raised."""
+    def run(self, source: str | bytes) -> None:
+        """Run a whole text, or the bytes of a file; `failed` says whether it raised."""
         try:
-            compiled = self.compile.compiler(source, self.filename, "exec")
+            compiled = compile(source, self.filename, "exec", self.compile.compiler.flags, dont_inherit=True)
         except (SyntaxError, ValueError, OverflowError):
             self.failed = True
             self.showsyntaxerror(self.filename)

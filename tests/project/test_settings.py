@@ -76,6 +76,11 @@ class TestLoad:
         with pytest.raises(SettingsError, match=rf"^{variable} .+\.$"):
             load({variable: text})
 
+    @pytest.mark.parametrize("variable", ["SECRET_KEY", "ALLOWED_HOSTS", "LOG_LEVEL", "DATABASE_URL", "DATABASE_URL_X"])
+    def test_what_is_not_utf_8_is_refused_by_the_name_of_its_variable(self, variable: str) -> None:
+        with pytest.raises(SettingsError, match=rf"^{variable} is not UTF-8: set it to text in UTF-8\.$"):
+            load({**DEPLOYED, variable: os.fsdecode(b"k\xff")})
+
     @pytest.mark.parametrize("variable", ["SECRET_KEY", "ALLOWED_HOSTS"])
     @pytest.mark.parametrize("text", [None, "", " "])
     def test_deployed_it_wants_a_key_and_hosts(self, variable: str, text: str | None) -> None:

@@ -1,5 +1,6 @@
 """`manage.py` itself: how commands are found, listed, and how they fail."""
 
+import os
 import re
 import signal
 import subprocess
@@ -68,6 +69,33 @@ class TestFailures:
         result = manage("migrate", DATABASE_URL=f"sqlite:///{tmp_path}/no/such/folder/x.sqlite3")
         assert result.exit_code == 1
         assert re.fullmatch(r"Error: [^\n]+\.\n", result.stderr)
+
+    def test_file_that_cannot_be_written_is_a_sentence(self, manage: Manage) -> None:
+        result = manage("generateclient", "python", "/dev/null/client")
+        assert (result.exit_code, result.stderr) == (1, "Error: /dev/null: File exists.\n")
+
+    @pytest.mark.parametrize("arguments", [(), ("routes",)])
+    def test_output_that_cannot_be_written_is_a_sentence(self, arguments: tuple[str, ...]) -> None:
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [sys.executable, "manage.py", *arguments],
+                cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": ""},
+                stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        said = "Error: Standard output cannot be written: No space left on device.\n"
+        assert (done.returncode, done.stderr) == (1, said)
+
+    def test_output_that_nobody_reads_to_its_end_ends_quietly(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        try:
+            done = subprocess.run(
+                [sys.executable, "manage.py", "routes"],
+                cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True, check=False,
+            )  # fmt: skip
+        finally:
+            os.close(writer)
+        assert (done.returncode, done.stderr) == (1, "")
 
     def test_ctrl_c_ends_quietly_with_130(self, database_url: str) -> None:
         waiting = "import asyncio; print('waiting', flush=True); await asyncio.Event().wait()"

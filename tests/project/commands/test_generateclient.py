@@ -30,6 +30,33 @@ class TestGenerateClient:
         assert {path.name for path in folder.iterdir()} == {"README.md", "LICENSE", "pyproject.toml", "other_client"}
         assert [path.name for path in folder.parent.iterdir()] == ["client"]
 
+    def test_fills_the_folder_that_it_is_run_in(
+        self, manage: Manage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        assert manage("generateclient", "python", ".").stdout == "Wrote .: its README says how to use it.\n"
+        assert Path("README.md").exists()
+
+    def test_fills_the_folder_that_a_link_leads_to(self, manage: Manage, tmp_path: Path) -> None:
+        folder, link = tmp_path / "folder", tmp_path / "link"
+        folder.mkdir()
+        (folder / "mine.txt").write_text("mine")
+        link.symlink_to(folder)
+        assert manage("generateclient", "python", str(link)).exit_code == 1
+        assert manage("generateclient", "python", str(link), "--overwrite").exit_code == 0
+        assert link.is_symlink()
+        assert (folder / "README.md").exists()
+        assert not (folder / "mine.txt").exists()
+
+    @pytest.mark.parametrize("options", [(), ("--overwrite",)])
+    def test_refuses_what_is_no_folder(self, manage: Manage, tmp_path: Path, options: tuple[str, ...]) -> None:
+        (tmp_path / "client").write_text("mine")
+        for name in (str(tmp_path / "client"), "/"):
+            result = manage("generateclient", "python", name, *options)
+            assert result.exit_code == 1
+            assert result.stderr == f"Error: {name} is no folder that a client can be written to: name another.\n"
+        assert (tmp_path / "client").read_text() == "mine"
+
     @pytest.mark.parametrize("language", ["python", "typescript"])
     def test_refuses_a_name_that_is_none(self, manage: Manage, tmp_path: Path, language: str) -> None:
         result = manage("generateclient", language, str(tmp_path / "client"), "--name=9 Lives!")

@@ -1,6 +1,8 @@
 """`manage.py shell`."""
 
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,6 +37,22 @@ class TestShell:
         result = manage("shell", input="for number in range(3):\n    print(number)\n\nprint('done')\n")
         assert result.exit_code == 0
         assert result.stdout == "0\n1\n2\ndone\n"
+
+    def test_takes_what_standard_input_holds_for_utf_8(self, tmp_path: Path) -> None:
+        settings = {"DATABASE_URL": f"sqlite:///{tmp_path}/registrar.sqlite3", "PYTHONUTF8": "1"}
+        for source, code, said in (
+            (b"print('Stra\xc3\x9fe')", 0, ""),
+            (b"# coding: latin-1\nprint('Stra\xdfe')", 0, ""),
+            (b"print('Stra\xdfe')", 1, "SyntaxError: "),
+        ):
+            done = subprocess.run(
+                [sys.executable, "manage.py", "shell"],
+                cwd=ROOT, env={**os.environ, **settings}, input=source, capture_output=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == code
+            assert done.stdout.decode() == ("" if code else "Straße\n")
+            assert said in done.stderr.decode()
+            assert "Traceback" not in done.stderr.decode()
 
     def test_fails_as_its_code_does_and_shows_that_code_only(self, manage: Manage) -> None:
         result = manage("shell", "-c", "def divide():\n    return 1 / 0\n\ndivide()")

@@ -1,5 +1,7 @@
 """`manage.py changepassword`."""
 
+import os
+
 from tests.apps.accounts.commands.conftest import Manage, add_user, sign_in
 from tests.clients import serving
 from tests.tokens import production
@@ -58,5 +60,7 @@ class TestChangePassword:
             result = manage("changepassword", "--noinput", "ananya", SUPERUSER_PASSWORD=password)
             assert result.exit_code == 1
             assert result.stderr.startswith("Error: The password ")
+        mangled = manage("changepassword", "--noinput", "ananya", SUPERUSER_PASSWORD=os.fsdecode(b"\xff" * 8))
+        assert mangled.stderr == "Error: SUPERUSER_PASSWORD is not UTF-8: set it to text in UTF-8.\n"
         nobody = manage("changepassword", "--noinput", "nobody", SUPERUSER_PASSWORD=OTHER)
         assert (nobody.exit_code, nobody.stderr) == (1, "Error: There is no user nobody.\n")
