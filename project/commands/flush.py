@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import click
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 
 from project import registry
 from project.commands._database import with_database
-from project.database import Database, migrations
+from project.database import Database, migrations, parse_url
 from project.database.sessions import Session
 from project.database.statements import Statement
 from project.settings import load
@@ -35,12 +35,13 @@ def flush(noinput: bool, alias: str | None) -> None:
     alias = alias and alias.lower()
     tables = registry.tables(settings.installed_apps)
     if alias is None:
-        place = with_database(settings, _url, PHASES)
+        url = with_database(settings, _url, PHASES)
     elif alias in settings.databases:
-        place = make_url(settings.databases[alias])
+        url = parse_url(settings.databases[alias])
     else:
         raise click.BadParameter(f"{alias} is none of the aliases, which are {', '.join(settings.databases)}.")
-    if not noinput and not click.confirm(f"Delete every row of {place.render_as_string(hide_password=True)}?"):
+    shown = url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
+    if not noinput and not click.confirm(f"Delete every row of {shown}?"):
         raise click.ClickException("Nothing was deleted.")
 
     async def work(database: Database) -> dict[str, int]:
@@ -62,7 +63,7 @@ def flush(noinput: bool, alias: str | None) -> None:
 
 async def _url(database: Database) -> URL:
     await migrations.require(database)
-    return database.url.set(drivername=database.url.get_backend_name())
+    return database.url
 
 
 class Rows:

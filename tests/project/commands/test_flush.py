@@ -77,6 +77,16 @@ class TestFlush:
         assert database_url.rpartition("/")[2] in asked
         assert password is None or password[1] not in asked
 
+    def test_shows_nothing_that_a_url_may_hide(self, manage: Manage) -> None:
+        old = "postgres://ananya:p4ss@db.example:5433/old?sslmode=require&sslpassword=s3cret"
+        asked = manage("flush", "--database", "old", input="n\n", DATABASE_URL_OLD=old).stdout
+        assert asked.startswith("Delete every row of postgresql://ananya:***@db.example:5433/old? [y/N]")
+
+    def test_refuses_a_url_that_is_none(self, manage: Manage) -> None:
+        result = manage("flush", "--database", "old", DATABASE_URL_OLD="oops")
+        assert result.exit_code == 1
+        assert result.stderr.startswith("Error: The database URL cannot be read: ")
+
     def test_refuses_a_database_without_its_tables(self, manage: Manage) -> None:
         result = manage("flush", "--noinput")
         assert result.exit_code == 1
