@@ -35,7 +35,7 @@ def start(app: str, model: str, settings: Settings) -> list[Path]:
     words = _words(app, model)
     folder, tests = BASE_DIR / "apps" / app, BASE_DIR / "tests" / "apps" / app
     modules = _render(words)
-    _refuse_what_is_taken(words, settings)
+    _refuse_what_is_taken(words, modules, settings)
     with ExitStack() as undo:
         for path in (folder, tests):
             path.mkdir(parents=True)
@@ -112,9 +112,23 @@ def _names(module: str) -> set[str]:
     return found
 
 
-def _refuse_what_is_taken(words: Mapping[str, str], settings: Settings) -> None:
+def _described(modules: Mapping[str, str]) -> set[str]:
+    """What the description of the API calls the app's structs and operations."""
+    found = set()
+    for name in ("schemas", "controllers"):
+        for node in ast.walk(ast.parse(modules[name])):
+            match node:
+                case ast.ClassDef(name=struct) if name == "schemas":
+                    found.add(struct)
+                case ast.keyword(arg="operation_id", value=ast.Constant(value=str(operation))):
+                    found.add(operation)
+    return found
+
+
+def _refuse_what_is_taken(words: Mapping[str, str], modules: Mapping[str, str], settings: Settings) -> None:
     """Raises ScaffoldError, and MigrationError where the new app's migration would be of something else too."""
     from project.asgi import create_app
+    from project.openapi.documents import names
 
     app = words["app"]
     for path in (BASE_DIR / "apps" / app, BASE_DIR / "tests" / "apps" / app):
@@ -123,8 +137,14 @@ def _refuse_what_is_taken(words: Mapping[str, str], settings: Settings) -> None:
     metadata = registry.metadata(settings.installed_apps)
     if words["models"] in metadata.tables:
         raise ScaffoldError(f"There is a table {words['models']} already: take another name.")
-    if words["path"] in {route.path.split("/")[1] for route in create_app(settings).routes}:
+    service = create_app(settings)
+    if words["path"] in {route.path.split("/")[1] for route in service.routes}:
         raise ScaffoldError(f"The service answers under /{words['path']} already: take another name.")
+    if both := _described(modules) & names(service.state.document.content):
+        raise ScaffoldError(
+            f"The API has {' and '.join(sorted(both)[:2])} already, which clients could not tell apart: take another "
+            f"word for the model, or two, such as School{words['Model']}."
+        )
     if differences := asyncio.run(migrations.missing(metadata)):
         raise ScaffoldError(
             f"The installed models are not what the migrations make ({'; '.join(differences)}): run makemigrations "

@@ -20,7 +20,7 @@ from litestar.types import Method
 
 from project.openapi import documents, operations
 from project.openapi.operations import SCHEME, streamed
-from project.openapi.structs import Json, Structs, described
+from project.openapi.structs import Json, Structs, described, merge
 from project.problems import ProblemDetails
 
 __all__ = ["TITLE", "Document", "Format", "Structs", "config", "streamed"]
@@ -102,7 +102,8 @@ class Document:
         content = copy.deepcopy(self._app.openapi_schema.to_schema())
         _, common = described(ProblemDetails)
         components = copy.deepcopy(self._app.plugins.get(Structs).components)
-        content.setdefault("components", {}).setdefault("schemas", {}).update(components | common)
+        merge(components, common)
+        content.setdefault("components", {}).setdefault("schemas", {}).update(components)
         operations.mend(self._app, content)
         documents.mend(content)
         return content

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from litestar.exceptions import ImproperlyConfiguredException
+
 from project.openapi.structs import REFERENCE, Json
 from project.problems import ProblemDetails
 
@@ -14,6 +16,12 @@ MOST_INT64 = 2**63 - 1
 def mend(document: Json) -> None:
     for mend_one in MENDS:
         mend_one(document)
+
+
+def names(document: Json) -> set[str]:
+    """What no other struct or operation may be called."""
+    operations = {operation["operationId"] for operation in _operations(document)}
+    return {*document["components"]["schemas"], *operations, ProblemDetails.__name__}
 
 
 def drop_noise(document: Json) -> None:
@@ -67,6 +75,10 @@ def mend_patterns(document: Json) -> None:
 def rename_problem(document: Json) -> None:
     """Clients know the body of an error as `Problem`, which is the name of the exception here."""
     schemas = document["components"]["schemas"]
+    if "Problem" in schemas:
+        raise ImproperlyConfiguredException(
+            "A struct is called Problem, as clients know the body of an error: rename it."
+        )
     schemas["Problem"] = schemas.pop(ProblemDetails.__name__)
     for node in _nodes(document):
         if node.get("$ref") == REFERENCE.format(name=ProblemDetails.__name__):

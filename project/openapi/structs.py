@@ -41,12 +41,17 @@ class Structs(OpenAPISchemaPlugin):
 
     def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: Any) -> Schema:
         schema, components = described(field_definition.raw)
-        for name, component in components.items():
-            if self.components.setdefault(name, component) != component:
-                raise ImproperlyConfiguredException(
-                    f"Two different structs are called {name}, which clients could not tell apart: rename one."
-                )
+        merge(self.components, components)
         return Verbatim(schema)
+
+
+def merge(components: Json, others: Json) -> None:
+    """Raises ImproperlyConfiguredException where two structs have the same name."""
+    for name, component in others.items():
+        if components.setdefault(name, component) != component:
+            raise ImproperlyConfiguredException(
+                f"Two different structs are called {name}, which clients could not tell apart: rename one."
+            )
 
 
 def described(shape: Any) -> tuple[Json, Json]:

@@ -431,6 +431,17 @@ class TestOtherHandlers:
         with pytest.raises(ImproperlyConfiguredException, match="Two different structs are called Topic"):
             description(list_topics, list_other_topics)
 
+    @pytest.mark.parametrize("name", ["Problem", "ProblemDetails"])
+    def test_may_not_answer_a_struct_of_the_name_that_errors_have(self, name: str) -> None:
+        other = msgspec.defstruct(name, [("id", int)])
+
+        @get("/issues")
+        async def list_issues() -> other:  # type: ignore[valid-type]
+            raise NotImplementedError
+
+        with pytest.raises(ImproperlyConfiguredException, match=rf"structs? (is|are) called {name}, "):
+            description(list_issues)
+
     def test_show_examples_of_what_anybody_can_guess(self) -> None:
         content = description(list_lessons)["paths"]["/lessons"]["get"]["responses"]["200"]["content"]
         assert content["application/json"]["examples"]["example"]["value"] == [

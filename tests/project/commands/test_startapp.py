@@ -101,6 +101,10 @@ class TestStartApp:
             ("health", "Checkup", "answers under /health already"),
             ("json", "Document", "a module of Python's own"),
             ("class", "Lesson", "a word of Python's own"),
+            ("pupils", "Student", "The API has Student and StudentCreate already"),
+            ("coins", "Token", "The API has Token and TokenCreate already"),
+            ("issues", "Problem", "The API has Problem already"),
+            ("issues", "ProblemDetails", "The API has ProblemDetails already"),
         ],
     )
     def test_refuses_what_is_taken(self, manage: Manage, name: str, model: str, reason: str) -> None:
