@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from adminsite.audit import AuditEntry as Entry
 from adminsite.audit import AuditEvent, AuditQuery
 
+from project.admin.links import is_place
 from project.admin.sessions import Source
 from project.audit import sealing
 from project.audit.models import AuditEntry
@@ -64,7 +65,7 @@ class Trail:
             found.append(AuditEntry.created_at >= query.since.replace(tzinfo=dt.UTC))
         if query.until is not None:
             found.append(AuditEntry.created_at < query.until.replace(tzinfo=dt.UTC))
-        if query.older_than is not None:
+        if query.older_than is not None and is_place(query.older_than):
             moment, key = query.older_than
             is_before = sa.or_(
                 AuditEntry.created_at < moment, sa.and_(AuditEntry.created_at == moment, AuditEntry.id < key)

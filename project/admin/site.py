@@ -22,6 +22,7 @@ from project.admin import transfers
 from project.admin.cards import ActiveDatabase, Changes
 from project.admin.forms import Endpoint, with_comparable_token
 from project.admin.history import Trail
+from project.admin.links import within_the_calendar
 from project.admin.sessions import Rules, Source
 from project.admin.signing_in import Accounts, SignIn
 from project.admin.views import RecordView
@@ -97,7 +98,7 @@ class Site(Admin):
         return [sessions]
 
     def _handler(self, endpoint: Endpoint, guarded: bool = True) -> Any:
-        return super()._handler(with_comparable_token(endpoint), guarded)
+        return super()._handler(within_the_calendar(with_comparable_token(endpoint)), guarded)
 
     async def render(
         self, name: str, request: Request, context: dict[str, Any] | None = None, status_code: int = 200

@@ -31,6 +31,7 @@ from msgspec.structs import fields
 from sqlalchemy.orm import QueryableAttribute
 from starlette.requests import Request
 
+from project.admin.links import is_place
 from project.admin.sessions import RecordSession
 from project.admin.signing_in import sentence
 from project.callers import Role
@@ -220,9 +221,7 @@ class _Repository(SQLAlchemyRepository[Any]):
         """In the words of each database, as the API pages: the library's own steps over all rows that are equal."""
         assert isinstance(session, RecordSession)
         token = spec.before or spec.after
-        position = decode_cursor(token, [key.field for key in keys]) if token else None
-        if position is not None and None in position:
-            position = None
+        position = self._position(token, keys)
         backwards = position is not None and bool(spec.before)
         limit = spec.limit or DEFAULT_PAGE_SIZE
         select = self.narrow(self.base_statement(scope), spec)
@@ -249,6 +248,14 @@ class _Repository(SQLAlchemyRepository[Any]):
             next_cursor=self._cursor(keys, records[-1]) if has_next and records else "",
             previous_cursor=(self._cursor(keys, records[0]) if records else token) if has_previous else "",
         )
+
+    def _position(self, token: str, keys: Sequence[KeysetKey]) -> list[Any] | None:
+        """None for a token that is none of ours: the list begins at its beginning."""
+        try:
+            position = decode_cursor(token, [key.field for key in keys]) if token else None
+        except RecursionError:
+            return None
+        return position if position is not None and is_place(position) else None
 
     def _ordering(
         self, spec: QuerySpec, keys: Sequence[KeysetKey], position: Sequence[Any] | None, backwards: bool

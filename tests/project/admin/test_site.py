@@ -1,8 +1,10 @@
 """The admin site over HTTP, on every engine: who may do what there, and that it obeys the rules of the API."""
 
+import base64
 import csv
 import io
 import itertools
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -116,6 +118,11 @@ def link(page: str, parameter: str) -> str:
     """The path of the page after or before this one of a list; empty where there is none."""
     matched = re.search(rf'href="(/admin/students\?[^"]*{parameter}=[^"]*)"', page)
     return matched[1].replace("&amp;", "&") if matched else ""
+
+
+def cursor(*values: Any) -> str:
+    """As the links of the lists have it."""
+    return base64.urlsafe_b64encode(json.dumps(values).encode()).decode().rstrip("=")
 
 
 def walk(someone: Person, sort: str, filters: str = "") -> list[int]:
@@ -529,6 +536,12 @@ class TestLists:
             "students?after=WyJ4Il0&sort=cgpa",
             "students?after=W251bGwsMV0&sort=cgpa",  # [null,1]
             "students?after=WyJ4Il0&sort=-updated_at",
+            f"students?after={cursor('2026-01-01', 1)}&sort=-updated_at",
+            f"students?after={cursor('0001-01-01T00:00:00+14:00', 1)}&sort=-updated_at",
+            f"students?after={cursor(float('nan'), 1)}&sort=cgpa",
+            f"students?after={cursor(1, 2**63)}&sort=cgpa",
+            f"students?before={cursor(10**400, 1)}&sort=cgpa",
+            f"students?after={base64.urlsafe_b64encode(b'[' * 10_000).decode()}",
             "students?page=99999999999&size=x&cols=zz",
             "students?sort=name_folded",
             "students?cgpa=a,b",
@@ -546,6 +559,10 @@ class TestLists:
             "users?role=king&is_active=maybe",
             "users?q=%00",
             "-/activity?since=x&until=0001-01-01&older=2026_1&record=%00",
+            "-/activity?older=2026-01-01_1",
+            "-/activity?older=0001-01-01T00:00:00%2B14:00_1",
+            f"-/activity?older=2026-01-01T00:00:00%2B00:00_{2**63}",
+            "-/activity?until=9999-12-31",
             "-/activity?user=%00",
             "-/search?q=%00%00",
             "students/export?department=%00&q=%00",
