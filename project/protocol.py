@@ -59,26 +59,32 @@ class Protocol(HttpToolsProtocol):
             self._head_since = self._heard
         self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                self._go_on(memoryview(data)[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self.send_400_response(str(error))
-        except httptools.HttpParserUpgrade as upgrade:
-            self._go_on(data[upgrade.args[0] :])
         if self._unread > MOST_HEAD:
             self._refuse(HeadersTooLarge())
 
-    def _go_on(self, rest: bytes) -> None:
+    def _go_on(self, rest: memoryview) -> None:
         """As if nothing had been said of an upgrade, which nobody has to grant (RFC 9110, section 7.8).
 
         The parser takes whatever follows such a request for the other protocol, the request's own body too, which
         Java's client loses that way: it asks for HTTP/2 with every first request. A parser that knows of no upgrade
-        reads on, after a head that says no more than how long the body is.
+        reads on, after a head that says no more than how long the body is; and another one after the next such request.
         """
-        framing = [header for header in self.headers if header[0] in (b"content-length", b"transfer-encoding")]
-        head = b"".join(b"%b: %b\r\n" % header for header in framing)
-        self.parser = httptools.HttpRequestParser(self)
-        self._goes_on = True
-        self.data_received(b"POST / HTTP/1.1\r\n%b\r\n%b" % (head, rest))
+        while True:
+            framing = [header for header in self.headers if header[0] in (b"content-length", b"transfer-encoding")]
+            head = b"".join(b"%b: %b\r\n" % header for header in framing)
+            self.parser = httptools.HttpRequestParser(self)
+            self._goes_on = True
+            try:
+                self.parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n" % head)
+                return self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as upgrade:
+                rest = rest[upgrade.args[0] :]
 
     def on_message_begin(self) -> None:
         if self._goes_on:

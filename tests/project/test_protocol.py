@@ -118,6 +118,12 @@ class TestMalformed:
         assert b'"name":"Ananya"' in received
         assert received.endswith(b'{"status":"ok"}')
 
+    def test_many_requests_at_once_that_would_rather_be_something_else_are_all_answered(self, service: Service) -> None:
+        asked = b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: %b\r\nupgrade: x\r\n\r\n"
+        received = say(service, asked % b"upgrade" * 2000 + asked % b"close, upgrade")
+        assert received.count(b'{"status":"ok"}') == 2001
+        assert received.count(b"HTTP/1.1 ") == 2001
+
 
 class TestLargeHeads:
     @pytest.mark.parametrize(
