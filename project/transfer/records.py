@@ -88,6 +88,9 @@ def read_csv(file: BinaryIO, shape: type[T]) -> Iterator[Batch[T]]:
     columns = _columns(header, shape)
     batch: Batch[T] = Batch()
     while True:
+        if batch.is_full():
+            yield batch
+            batch = Batch()
         line = rows.line_num + 1
         lines.begin_record()
         try:
@@ -97,9 +100,6 @@ def read_csv(file: BinaryIO, shape: type[T]) -> Iterator[Batch[T]]:
             continue
         if row is None:
             break
-        if batch.is_full():
-            yield batch
-            batch = Batch()
         if len(row) == len(header):
             values = {name: read(row[index]) if read else row[index] for index, name, read in columns}
             try:
