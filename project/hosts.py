@@ -4,6 +4,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from project.problems import Forbidden, HostNotAllowed, Problem
 from project.settings import Settings
@@ -39,13 +40,23 @@ class Hosts:
         return None
 
     def _is_name_of_ours(self, header: bytes) -> bool:
-        matched = _HOST.fullmatch(header.decode("latin-1").lower())
-        if matched is None:
+        text = header.decode("latin-1").lower()
+        matched = _HOST.fullmatch(text)
+        if matched is None or not _is_in_range(text):
             return False
         host = matched[1].strip("[]")
         if self._debug:
             return is_here(host)
         return any(name in ("*", host) or (name.startswith(".") and f".{host}".endswith(name)) for name in self._names)
+
+
+def _is_in_range(authority: str) -> bool:
+    """Whether port and address have numbers that there are."""
+    try:
+        _ = urlsplit(f"//{authority}").port
+    except ValueError:
+        return False
+    return True
 
 
 def is_here(host: str) -> bool:

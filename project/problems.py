@@ -223,14 +223,14 @@ def of_exception(request: Request[Any, Any, Any], error: Exception) -> Problem:
             return Conflicting(str(error))
         case errors.Invalid():
             return InvalidBody(str(error))
-    log.error("request failed", path=request.url.path, exc_info=error)
+    log.error("request failed", path=request.scope["path"], exc_info=error)
     return Failed()
 
 
 def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
     match error.status_code:
         case 404:
-            return NotFound(f"There is nothing at {request.url.path}.")
+            return NotFound(f"There is nothing at {request.scope['path']}.")
         case 405 if isinstance(error, MethodNotAllowedException):
             return MethodNotAllowed(headers=error.headers)
         case 413:
@@ -244,7 +244,7 @@ def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Probl
         case 500 if error.detail == "client disconnected prematurely":
             return Malformed("The connection ended before the body did.")
     if error.status_code >= 500:
-        log.error("request failed", path=request.url.path, exc_info=error)
+        log.error("request failed", path=request.scope["path"], exc_info=error)
     return Failed()
 
 

@@ -39,7 +39,7 @@ class DocsController(Controller):
     @get("/docs/assets/{name:str}", sync_to_thread=True)
     def asset(self, request: Request[Any, Any, State], name: FromPath[str]) -> Response[bytes]:
         if name not in ASSETS.by_name:
-            raise problems.NotFound(f"There is nothing at {request.url.path}.")
+            raise problems.NotFound(f"There is nothing at {request.scope['path']}.")
         return ASSETS.by_name[name].respond(request, FOR_EVER)
 
     @get("/favicon.ico", sync_to_thread=True)

@@ -35,6 +35,8 @@ class TestDebug:
             "127.8.9.1",
             "[::1]",
             "[::1]:8000",
+            "localhost:",
+            "localhost:65535",
             "registrar.localhost:3000",
         ],
     )
@@ -54,6 +56,8 @@ class TestDebug:
             "",
             "localhost:80:90",
             "localhost:port",
+            "localhost:65536",
+            "127.0.0.1:99999",
             "user@localhost",
             "localhost/",
             "[::1",
@@ -87,7 +91,8 @@ class TestProduction:
     def test_answers_under_any_name_where_all_are_allowed(self) -> None:
         with client_with(**production("*")) as client:
             assert client.get("/health/live", headers={"Host": "any.example"}).status_code == 200
-            refused(client.get("/health/live", headers={"Host": "not a host"}), 400, "bad-host")
+            for host in ("not a host", "any.example:65536", "[1]", "[::1]:70000"):
+                refused(client.get("/nothing", headers={"Host": host}), 400, "bad-host")
 
     def test_takes_what_a_proxy_passes_on(self) -> None:
         with client_with(**production("school.example")) as client:
