@@ -285,14 +285,6 @@ class GroupCommit:
             await session.held.close()
 
 
-@contextlib.contextmanager
-def _lost_with_all() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        raise Transient("Another unit of work took the transaction with it.") from error
-
-
 class _Spoilt(Exception):
     """A unit of work failed when it had changed something, or has lost the transaction."""
 
@@ -316,7 +308,7 @@ class _Unit:
             await session.settle()
         except Exception as error:
             self._error = error
-            with _lost_with_all():
+            with self._lost_with_all():
                 await session.reset()
             if changes(session) != before:
                 raise _Spoilt from error
@@ -332,9 +324,18 @@ class _Unit:
         try:
             await self.run(session, changes)
         except _Spoilt:
-            with _lost_with_all():
+            with self._lost_with_all():
                 await session.held.execute("ROLLBACK TO unit")
         await session.held.execute("RELEASE unit")
+
+    @contextlib.contextmanager
+    def _lost_with_all(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            assert self._error is not None
+            self.fail(self._error)
+            raise Transient("Another unit of work took the transaction with it.") from error
 
     def answered(self) -> None:
         if self._error is not None:
@@ -343,11 +344,10 @@ class _Unit:
             self.answer.set_result(self._result)
 
     def fail(self, error: BaseException) -> None:
+        """Where the group fails this is the group's error: that of a unit may come from what another had written."""
         if self.answer.done():
             return
-        if self._error is not None:
-            self.answer.set_exception(self._error)
-        elif isinstance(error, Exception):
+        if isinstance(error, Exception):
             self.answer.set_exception(error)
         else:
             self.answer.cancel()

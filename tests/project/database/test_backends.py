@@ -304,6 +304,25 @@ class TestGroupCommit:
 
         in_a_loop(scenario)
 
+    def test_unit_that_failed_for_what_was_not_kept_is_told_what_the_others_are_told(self, database_url: str) -> None:
+        async def find(desk: Desk) -> None:
+            if not await desk.look(sa.select(book.c.id)):
+                raise LookupError
+
+        async def spoil_the_commit(desk: Desk) -> None:
+            await desk.session.held.execute("PRAGMA defer_foreign_keys = ON")
+            await desk.add(book, title="never", price=1.0, shelf_id=999)
+
+        async def scenario() -> None:
+            async with furnished(database_url) as database:
+                await database.write(Desk, add("there"))
+                works = [lambda desk: desk.change(sa.delete(book)), find, spoil_the_commit]
+                answers = await asyncio.gather(*(database.write(Desk, work) for work in works), return_exceptions=True)
+                assert [type(answer) for answer in answers] == [errors.Conflict] * 3
+                assert await titles(database) == ["there"]
+
+        in_a_loop(scenario)
+
     def test_unit_whose_caller_went_away_before_it_began_is_left_out(self, database_url: str) -> None:
         async def scenario() -> list[str]:
             async with furnished(database_url) as database:
