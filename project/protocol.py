@@ -46,6 +46,7 @@ class Protocol(HttpToolsProtocol):
         self._has_begun = False
         self._unsent = 0
         self._goes_on = False
+        self._refusal: Problem | None = None
         self._watch = self.loop.call_later(LOOK_SECONDS, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -114,9 +115,22 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         async def answered(scope: Any, receive: Any, send: Any) -> None:
-            await app(scope, receive, Sending(cycle).send)
+            await app(scope, self._receive_for(cycle) if cycle.more_body else receive, Sending(cycle).send)
 
         self._turns.begin(functools.partial(super()._start_asgi_task, cycle, answered))
+
+    def _receive_for(self, cycle: RequestResponseCycle) -> Any:
+        """Raises what is wrong with the body, where the application waits for it; one that does not goes on."""
+
+        async def receive() -> Any:
+            message = None
+            if self._refusal is None or not cycle.more_body:
+                message = await cycle.receive()
+            if self._refusal is not None and cycle.more_body:
+                raise self._refusal
+            return message
+
+        return receive
 
     def on_body(self, body: bytes) -> None:
         self._unread = 0
@@ -162,10 +176,25 @@ class Protocol(HttpToolsProtocol):
         return self.cycle.more_body and not self.cycle.response_started and not self.flow.read_paused
 
     def _refuse(self, problem: Problem) -> None:
-        if not self.transport.is_closing():
-            if self._is_idle() or not self.cycle.response_started:
-                self.transport.write(_answer(problem, self.server_state.default_headers))
+        """Reads no more. Requests that came whole before are done all the same, and get the answers that are theirs."""
+        if self.transport.is_closing():
+            return
+        if self._is_idle():
+            self.transport.write(_answer(problem, self.server_state.default_headers))
             self.transport.close()
+            return
+        self.parser = Deaf()  # type: ignore[assignment]
+        self.cycle.keep_alive = False
+        if self.cycle.more_body and self._refusal is None:
+            self._refusal = problem
+            self.cycle.message_event.set()
+
+
+class Deaf:
+    """In the place of a parser, where nothing of what still comes is a request."""
+
+    def feed_data(self, data: bytes) -> None:
+        pass
 
 
 class Sending:

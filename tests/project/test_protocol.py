@@ -125,6 +125,42 @@ class TestMalformed:
         assert received.count(b"HTTP/1.1 ") == 2001
 
 
+class TestWhatFollowsARequest:
+    """What cannot be read is no reason to keep from the client what became of the requests before it."""
+
+    @pytest.mark.parametrize("rest", [b'{"x": 1}', b"GET /students HTTP/9.9\r\n\r\n", b"nonsense" * 20_000])
+    def test_takes_nothing_from_the_answers_of_those_before_it(self, service: Service, rest: bytes) -> None:
+        made = add_student(service)
+        get = b"GET /students/%d HTTP/1.1\r\nhost: localhost\r\n\r\n" % made
+        delete = b"DELETE /students/%d HTTP/1.1\r\nhost: localhost\r\n\r\n" % made
+        received = say(service, get + delete + rest)
+        assert re.findall(rb"HTTP/1.1 (\d+) ", received) == [b"200", b"204"], received
+        assert received.count(b"connection: close\r\n") == 1
+        assert received.index(b"connection: close\r\n") > received.index(b"HTTP/1.1 204 ")
+        assert service.get(f"/students/{made}").status_code == 404
+
+    def test_does_not_undo_what_needed_no_body(self, service: Service) -> None:
+        made = add_student(service)
+        head = b"DELETE /students/%d HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n" % made
+        received = say(service, head + b"nonsense\r\n")
+        assert received.startswith(b"HTTP/1.1 204 ")
+        assert b"connection: close\r\n" in received
+        assert service.get(f"/students/{made}").status_code == 404
+
+    def test_is_answered_in_its_turn_where_it_is_a_body(self, service: Service) -> None:
+        head = _head(b"transfer-encoding: chunked\r\n")
+        received = say(service, b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n" + head + b"nonsense\r\n")
+        first, _, second = received.partition(b'{"status":"ok"}')
+        assert first.startswith(b"HTTP/1.1 200 ")
+        refused(second, 400, "malformed")
+
+    def test_is_answered_in_its_turn_where_it_is_a_form(self, service: Service) -> None:
+        head = b"POST /admin/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+        received = say(service, head + b"transfer-encoding: chunked\r\n\r\nnonsense\r\n")
+        assert received.startswith(b"HTTP/1.1 400 ")
+        assert b"connection: close\r\n" in received
+
+
 class TestLargeHeads:
     @pytest.mark.parametrize(
         ("beginning", "more"),
@@ -182,6 +218,12 @@ class TestKeepAlive:
         received = say(service, post + last)
         assert received.startswith(b"HTTP/1.1 406 ")
         assert received.endswith(b'{"status":"ok"}')
+
+
+def add_student(service: Service) -> int:
+    with service.client() as client:
+        made: int = client.post("/students", content=BODY, headers={"content-type": "application/json"}).json()["id"]
+    return made
 
 
 def _head(fields: bytes) -> bytes:
