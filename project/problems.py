@@ -194,8 +194,9 @@ class Unavailable(Problem):
 class OutcomeUnknown(Problem):
     status, slug, title = 503, "outcome-unknown", "Outcome unknown"
     meaning = (
-        "The connection to the database broke while the change was being committed: it may have been kept or not. "
-        "Repeat the request with its Idempotency-Key, or look before repeating it."
+        "The connection to the database broke, or the service had to stop, before it was known what became of the "
+        "change: it may have been kept, in part perhaps, or not. Repeat the request with its Idempotency-Key, or look "
+        "before repeating it."
     )
 
 

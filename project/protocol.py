@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 import httptools
 import msgspec
@@ -17,7 +18,17 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from project import turns
 from project.middleware import POLICY, SECURITY_HEADERS
-from project.problems import MEDIA_TYPE, HeadersTooLarge, Malformed, Problem, ProblemDetails, TooSlow
+from project.problems import (
+    MEDIA_TYPE,
+    PATH_CHARACTERS,
+    HeadersTooLarge,
+    Malformed,
+    OutcomeUnknown,
+    Problem,
+    ProblemDetails,
+    TooSlow,
+    Unavailable,
+)
 
 MOST_HEAD = 64 * 1024
 """Bytes of a request line and its headers."""
@@ -31,6 +42,9 @@ LOOK_SECONDS = 2.0
 """Between two looks at the clock; one timer a connection costs less than one a request."""
 LAST_REQUEST_SECONDS = 0.2
 """How long an idle connection stays when the service stops: a request may be on its way."""
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+STOPPED = Unavailable("The service is being stopped: try again in a moment.", headers={"Retry-After": "1"})
 
 _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -115,7 +129,11 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         async def answered(scope: Any, receive: Any, send: Any) -> None:
-            await app(scope, self._receive_for(cycle) if cycle.more_body else receive, Sending(cycle).send)
+            try:
+                await app(scope, self._receive_for(cycle) if cycle.more_body else receive, Sending(cycle).send)
+            except asyncio.CancelledError:
+                await _tell_of_the_end(cycle)
+                raise
 
         self._turns.begin(functools.partial(super()._start_asgi_task, cycle, answered))
 
@@ -251,16 +269,32 @@ def _head(status: int, headers: Iterable[tuple[bytes, bytes]], length: int) -> b
     return head + b"\r\n" if is_told and is_sound else None
 
 
+async def _tell_of_the_end(cycle: RequestResponseCycle) -> None:
+    """Where the service stops and waits no longer for what is in flight."""
+    if not cycle.response_started:
+        problem = STOPPED if cycle.scope["method"] in SAFE else OutcomeUnknown()
+        fields, body = _content(problem, cycle.scope["path"])
+        await cycle.send({"type": "http.response.start", "status": problem.status, "headers": fields})
+        await cycle.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
 def _answer(problem: Problem, headers: list[tuple[bytes, bytes]]) -> bytes:
+    fields, body = _content(problem, "/")
+    lines = (b"%b: %b\r\n" % field for field in [*headers, *fields])
+    return b"".join([STATUS_LINE[problem.status], *lines, b"\r\n", body])
+
+
+def _content(problem: Problem, path: str) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    instance = quote(path, safe=PATH_CHARACTERS)
     body = msgspec.json.encode(
-        ProblemDetails(f"/problems/{problem.slug}", problem.title, problem.status, problem.detail, "/")
+        ProblemDetails(f"/problems/{problem.slug}", problem.title, problem.status, problem.detail, instance)
     )
-    fields: list[tuple[bytes, bytes]] = [
-        *headers,
+    fields = [
         *SECURITY_HEADERS,
         POLICY,
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
     ]
-    return b"".join([STATUS_LINE[problem.status], *(b"%b: %b\r\n" % field for field in fields), b"\r\n", body])
+    return fields, body

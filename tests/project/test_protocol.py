@@ -1,15 +1,19 @@
 """What a client may send before it is a request, and how long it may take: on a real connection to a real server."""
 
+import asyncio
 import json
 import re
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 
 from tests.processes import SECONDS, Service, running
+from tests.servers import in_a_loop
 
 BODY = b'{"name": "Ananya", "department": "CSE", "cgpa": 8.9}'
 
@@ -218,6 +222,61 @@ class TestKeepAlive:
         received = say(service, post + last)
         assert received.startswith(b"HTTP/1.1 406 ")
         assert received.endswith(b'{"status":"ok"}')
+
+
+class TestStop:
+    """Of requests that are not done in the time that there is."""
+
+    @pytest.mark.parametrize(
+        ("method", "slug"), [("GET", "unavailable"), ("POST", "outcome-unknown"), ("DELETE", "outcome-unknown")]
+    )
+    def test_says_what_a_client_can_know(self, method: str, slug: str) -> None:
+        received = stopped_during(b"%b /students/%%C3%%A9 HTTP/1.1\r\nhost: localhost\r\n\r\n" % method.encode())
+        refused(received, 503, slug)
+        assert b"connection: close\r\n" in received
+        assert (b"retry-after: " in received) == (method == "GET")
+        assert b'"instance":"/students/%C3%A9"' in received
+
+    def test_sends_no_body_to_who_asks_for_a_head(self) -> None:
+        received = stopped_during(b"HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert received.startswith(b"HTTP/1.1 503 ")
+        assert received.endswith(b"\r\n\r\n")
+
+    def test_breaks_off_what_is_on_its_way(self) -> None:
+        received = stopped_during(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n", begun=True)
+        assert received.count(b"HTTP/1.1 ") == 1
+        assert received.endswith(b"5\r\nbegun\r\n")
+
+
+def stopped_during(request: bytes, *, begun: bool = False) -> bytes:
+    """What a client gets of a server that stops at once; the answer has `begun` by then, or not."""
+
+    async def scenario() -> bytes:
+        under_way = asyncio.Event()
+
+        async def never_done(scope: Any, receive: Any, send: Any) -> None:
+            if begun:
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+            under_way.set()
+            await asyncio.Event().wait()
+
+        config = uvicorn.Config(
+            never_done, http="project.protocol:Protocol", lifespan="off", log_config=None, timeout_graceful_shutdown=0
+        )
+        server = uvicorn.Server(config)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            serving = asyncio.create_task(server.serve([listener]))
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(request)
+            await under_way.wait()
+            server.should_exit = True
+            received = await reader.read()
+            writer.close()
+            await serving
+        return received
+
+    return in_a_loop(lambda: asyncio.wait_for(scenario(), SECONDS))
 
 
 def add_student(service: Service) -> int:
