@@ -5,8 +5,11 @@ from functools import lru_cache
 from typing import Any
 
 from litestar import Request, Response
+from litestar.datastructures import Headers
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
+from litestar.types import HTTPScope
+from litestar.utils.scope.state import ScopeState
 
 from project.problems import NotAcceptable, NotFound
 from project.queries import NoQuery, parse
@@ -16,6 +19,9 @@ MEDIA_TYPES = "media_types"
 
 AS_SENT = "as_sent"
 """The key of a handler's `opt` for one that sees itself to what it is asked, whatever the query and the media type."""
+
+LISTS = frozenset({b"accept", b"accept-encoding", b"if-match", b"if-none-match"})
+"""The fields in use here whose lines, where there are several, are one list (RFC 9110, section 5.3)."""
 
 ANYTHING = (b"*/*", b"")
 
@@ -31,10 +37,24 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
         parse(scope["query_string"], NoQuery)
     if scope["path_params"] and not _are_plain(scope["path_params"].values(), scope["path"]):
         raise NotFound(f"There is nothing at {scope['path']}.")
-    for name, value in scope["headers"]:
-        if name == b"accept" and value not in ANYTHING and not _accepts(value, media_types := _media_types(handler)):
-            raise NotAcceptable(f"This path answers with {' or '.join(media_types)} only.")
+    accept = _lists(scope).get(b"accept", b"")
+    if accept not in ANYTHING and not _accepts(accept, media_types := _media_types(handler)):
+        raise NotAcceptable(f"This path answers with {' or '.join(media_types)} only.")
     return _options(request) if scope["method"] == "OPTIONS" else None
+
+
+def _lists(scope: HTTPScope) -> dict[bytes, bytes]:
+    """The lists in the headers, each on one line, as whoever asks for them from here on gets them too."""
+    lists: dict[bytes, bytes] = {}
+    is_split = False
+    for name, value in scope["headers"]:
+        if name in LISTS:
+            is_split = is_split or name in lists
+            lists[name] = b", ".join(filter(None, (lists[name], value))) if name in lists else value
+    if is_split:
+        scope["headers"] = [*((name, value) for name, value in scope["headers"] if name not in LISTS), *lists.items()]
+        ScopeState.from_scope(scope).headers = Headers(scope["headers"])  # Litestar may have read them before
+    return lists
 
 
 def _options(request: Request[Any, Any, Any]) -> Response[None]:

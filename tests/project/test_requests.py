@@ -1,10 +1,14 @@
 """What is refused before any handler is called."""
 
+from collections.abc import Iterator
+
+import httpx
 import pytest
 from litestar import Litestar
 from litestar.testing import TestClient
 
 from tests.problems import refused
+from tests.processes import running
 
 pytestmark = pytest.mark.engines("sqlite")
 
@@ -112,3 +116,45 @@ class TestQueries:
     @pytest.mark.parametrize("path", ["/students/1", "/health/live", "/health/ready", "/metrics"])
     def test_are_refused_where_a_route_takes_none(self, client: Client, path: str) -> None:
         assert refused(client.get(path, params={"verbose": "1"}), 400, "bad-query").keys() == {"/verbose"}
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("lines")
+    url = f"sqlite:///{folder}/registrar.sqlite3"
+    with running(url, CORS_ORIGINS="https://school.example") as service, service.client() as client:
+        yield client
+
+
+class TestListsOnSeveralLines:
+    """On a real connection: other clients of tests make one line of them."""
+
+    @pytest.fixture
+    def made(self, remote: httpx.Client) -> httpx.Response:
+        return remote.post("/students", json={"name": "Ananya", "department": "CSE", "cgpa": 8.9})
+
+    @pytest.mark.parametrize("accept", [["text/html", "application/json"], ["application/json", "text/html"], ["", ""]])
+    def test_say_together_what_is_accepted(self, remote: httpx.Client, accept: list[str]) -> None:
+        assert remote.get("/students", headers=lines("Accept", *accept)).status_code == 200
+
+    def test_say_together_what_is_not(self, remote: httpx.Client) -> None:
+        refused(remote.get("/students", headers=lines("Accept", "text/html", "image/png")), 406, "not-acceptable")
+        refused(remote.get("/students", headers=lines("Accept", "*/*", "application/json;q=0")), 406, "not-acceptable")
+
+    def test_say_together_which_states_may_be_changed(self, remote: httpx.Client, made: httpx.Response) -> None:
+        path, tag = made.headers["location"], made.headers["etag"]
+        refused(remote.delete(path, headers=lines("If-Match", '"x"', '"y"')), 412, "precondition-failed")
+        assert remote.delete(path, headers=lines("If-Match", '"x"', tag)).status_code == 204
+
+    @pytest.mark.parametrize("origin", ["https://school.example", "https://elsewhere.example"])
+    def test_say_together_which_states_are_known(self, remote: httpx.Client, made: httpx.Response, origin: str) -> None:
+        headers = [*lines("If-None-Match", '"x"', '"y"', made.headers["etag"]), ("Origin", origin)]
+        assert remote.get(made.headers["location"], headers=headers).status_code == 304
+
+    def test_say_together_which_page_is_known(self, remote: httpx.Client) -> None:
+        tag = remote.get("/docs").headers["etag"]
+        assert remote.get("/docs", headers=lines("If-None-Match", '"x"', tag)).status_code == 304
+
+
+def lines(name: str, *values: str) -> list[tuple[str, str]]:
+    return [(name, value) for value in values]
