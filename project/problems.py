@@ -222,6 +222,8 @@ def of_exception(request: Request[Any, Any, Any], error: Exception) -> Problem:
             return Unavailable(str(error), headers={"Retry-After": str(error.retry_after)})
         case errors.Conflict():
             return Conflicting(str(error))
+        case errors.Invalid() if request.method == "GET":
+            return BadQuery(str(error))
         case errors.Invalid():
             return InvalidBody(str(error))
     log.error("request failed", path=request.scope["path"], exc_info=error)

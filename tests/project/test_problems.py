@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from litestar import Litestar, get
+from litestar import Litestar, route
 from litestar.testing import TestClient
 
 from project.asgi import create_app
@@ -24,7 +24,7 @@ def failing(client: Client, settings: Settings) -> Failing:
     """A client of the service with one more route, which fails with that error."""
 
     def client_of(error: Exception) -> Client:
-        @get("/failing", include_in_schema=False)
+        @route("/failing", http_method=["GET", "POST"], include_in_schema=False)
         async def fail() -> None:
             raise error
 
@@ -70,9 +70,13 @@ class TestProblem:
         self, failing: Failing, error: Exception, status: int, slug: str, retry_after: str | None
     ) -> None:
         with failing(error) as client:
-            response = client.get("/failing")
+            response = client.post("/failing")
         assert refused(response, status, slug) == {}
         assert response.headers.get("retry-after") == retry_after
+
+    def test_of_a_value_is_the_query_where_there_is_no_body(self, failing: Failing) -> None:
+        with failing(errors.Invalid("Text cannot hold the character NUL.")) as client:
+            refused(client.get("/failing"), 400, "bad-query")
 
     @pytest.mark.parametrize(
         "error",

@@ -91,7 +91,19 @@ class TestList:
 
     @pytest.mark.parametrize(
         "query",
-        ["limit=0", "sort=id", "since=yesterday", "since=2026-01-31T09:30:00", "color=red", "record=", "until="],
+        [
+            "limit=0",
+            "sort=id",
+            "since=yesterday",
+            "since=2026-01-31T09:30:00",
+            "color=red",
+            "record=",
+            "until=",
+            "record=%00",
+            "key=1%002",
+            "actor=%00",
+            "action=%00",
+        ],
     )
     def test_refuses_a_query_that_is_not_allowed(self, client: Client, query: str) -> None:
         refused(client.get(f"/audit?{query}"), 400, "bad-query")
