@@ -1,12 +1,27 @@
 """`manage.py changepassword`."""
 
+import datetime as dt
 import os
 
+import sqlalchemy as sa
+
+from project.throttling import LONGEST_WAIT, Throttle
 from tests.apps.accounts.commands.conftest import Manage, add_user, sign_in
-from tests.clients import serving
+from tests.clients import Client, serving
 from tests.tokens import production
+from tests.units import Desk
 
 PASSWORD, OTHER = "correct horse battery", "staple of another sort"
+
+
+def make_waits_long(client: Client, but_of: int = -1) -> None:
+    """All of them, but those after so many guesses: longer than this test takes."""
+
+    async def work(desk: Desk) -> None:
+        moment = dt.datetime.now(dt.UTC) + LONGEST_WAIT
+        await desk.change(sa.update(Throttle).where(Throttle.count != but_of).values(free_at=moment))
+
+    client.blocking_portal.call(client.app.state.database.write, Desk, work)
 
 
 class TestChangePassword:
@@ -45,12 +60,15 @@ class TestChangePassword:
                 assert sign_in(client, username, PASSWORD, address) == 201
                 while sign_in(client, username, "a guess", address) != 429:
                     pass
+            make_waits_long(client)
             given = {"SUPERUSER_PASSWORD": OTHER, "SECRET_KEY": settings.secret_key}
             assert manage_everywhere("changepassword", "--noinput", "ananya", **given).exit_code == 0
             assert sign_in(client, "bilal", PASSWORD, "192.0.2.3") == 429
             assert sign_in(client, "ananya", OTHER, "192.0.2.1") == 201
             while sign_in(client, "ananya", "a guess", "192.0.2.9") != 429:
                 pass
+            make_waits_long(client, but_of=0)
+            assert sign_in(client, "ananya", OTHER, "192.0.2.9") == 429
             assert sign_in(client, "ananya", OTHER, "192.0.2.2") == 201  # it is known still
 
     def test_refuses_what_will_not_do(self, manage: Manage) -> None:
