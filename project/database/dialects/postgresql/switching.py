@@ -24,6 +24,8 @@ MOVED = "RG001"
 SETTLE_SECONDS = 3.0
 """Longer than deadlock_timeout, which is a second unless somebody has set another."""
 
+_SILENCE = f"SET LOCAL idle_in_transaction_session_timeout = '{COORDINATOR_SILENCE}s'"
+
 
 class PostgreSQLSwitching:
     rights = "Let the database user own the tables: ALTER TABLE ... OWNER TO it."
@@ -31,7 +33,7 @@ class PostgreSQLSwitching:
     async def lock_gate(self, session: Session, wait: float, *, shared: bool = False) -> None:
         await session.held.begin()
         try:
-            await session.held.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{COORDINATOR_SILENCE}s'")
+            await session.held.execute(_SILENCE)
             await _lock(session, wait, f"SELECT 1 FROM {GATE} WHERE id = 1 FOR {'SHARE' if shared else 'UPDATE'}")
         except BaseException:
             if not session.held.is_lost:
@@ -78,6 +80,7 @@ class PostgreSQLSwitching:
         names = ", ".join(_quoted(table.name) for table in tables)
         await session.held.begin()
         try:
+            await session.held.execute(_SILENCE)
             await _lock(session, SETTLE_SECONDS, f"LOCK TABLE {names} IN SHARE UPDATE EXCLUSIVE MODE")
         finally:
             if not session.held.is_lost:
