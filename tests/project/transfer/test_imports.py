@@ -66,7 +66,7 @@ class TestOtherClients:
 
 class TestFailingDatabase:
     def test_report_tells_what_was_kept_before_the_database_failed(self, database_url: str, tmp_path: Path) -> None:
-        total = 60_000
+        total = 150_000
         with (
             running(database_url) as service,
             service.client() as other,
