@@ -94,8 +94,10 @@ class Operations:
         """End the way back."""
         async with self._sides() as sides:
             source, record = await sides.active()
+            began = time.monotonic()
             await way_back.complete(source, self._tables)
-            return _nothing_moved(source, record, f"The way back is given up: {source.alias} logs no more for it.")
+            sentence = f"The way back is given up: {source.alias} logs no more for it."
+            return _nothing_moved(source, record, sentence, time.monotonic() - began)
 
     async def _run(self, source: Side, target: Side, goal: Goal, *, target_is_away: bool = False) -> Report:
         charge = Charge(
@@ -140,7 +142,7 @@ class Operations:
             await sides.close()
 
 
-def _nothing_moved(side: Side, record: Record, sentence: str) -> Report:
+def _nothing_moved(side: Side, record: Record, sentence: str, seconds: float = 0.0) -> Report:
     return Report(
         switch_id=record.gate.switch,
         state="done",
@@ -148,7 +150,7 @@ def _nothing_moved(side: Side, record: Record, sentence: str) -> Report:
         target=_end(side),
         tables=[],
         rows=0,
-        seconds=0.0,
+        seconds=seconds,
         pause_ms=None,
         findings=[],
         found=0,
