@@ -49,8 +49,8 @@ class Switching(Protocol):
         """Begin a transaction that holds the gate's row, shared with others or alone; on a database with one writer at
         a time it is that one. Raises Busy after `wait` seconds: nothing is begun then.
 
-        A server ends the transaction by itself after COORDINATOR_SILENCE seconds without a word; MySQL 8 and SQLite
-        wait for who has stopped without ending.
+        A server ends the transaction by itself after COORDINATOR_SILENCE seconds without a word, or PostgreSQL when
+        the next one asks for the gate; MySQL 8 and SQLite wait for who has stopped without ending.
         """
         ...
 

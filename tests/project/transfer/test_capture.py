@@ -3,8 +3,8 @@
 import asyncio
 import datetime as dt
 import uuid
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from project.database.errors import Busy, Conflict, Denied, Moved
 from project.database.links import Link
 from project.database.metadata import NAMES_OF_CONSTRAINTS
 from project.database.statements import Row, Statement
-from project.database.switching import LOG, REFUSAL
+from project.database.switching import COORDINATOR_SILENCE, LOG, REFUSAL
 from project.database.types import Text, Timestamp
 from project.transfer import capture, gates
 from project.transfer.protocol import Gate, Phase, Replaced
@@ -398,6 +398,28 @@ def raw(url: str, request: pytest.FixtureRequest, sql: str) -> list[tuple[Any, .
     return server.execute(sql, where.database)
 
 
+async def before_it_runs_a_statement(driver: Any) -> None:
+    await driver.execute("INSERT INTO college (id) VALUES (1)")
+    await driver.prepare("SELECT 1")
+    await asyncio.Event().wait()
+
+
+async def before_the_next_row(driver: Any) -> None:
+    async def rows() -> AsyncIterator[Row]:
+        yield (1,)
+        await asyncio.Event().wait()
+
+    await driver.copy_records_to_table("college", records=rows(), columns=["id"])
+
+
+async def locked_once(link: Link) -> None:
+    while True:
+        with suppress(Busy):
+            async with gates.locked(link, 0.2):
+                return
+        await asyncio.sleep(0.1)
+
+
 class TestFence:
     @pytest.mark.parametrize(
         "sql",
@@ -494,6 +516,39 @@ class TestFence:
                 assert not settling.done()
                 await vacuum.session.held.rollback()
                 await settling
+
+        in_a_loop(scenario)
+
+    @pytest.mark.engines("postgresql")
+    @pytest.mark.parametrize("hang", [before_it_runs_a_statement, before_the_next_row])
+    def test_ends_who_hangs_in_the_middle_of_a_request(
+        self, hang: Callable[[Any], Awaitable[None]], database_url: str
+    ) -> None:
+        async def scenario() -> list[Row]:
+            async with logging(database_url) as link, linked(database_url) as other:
+                await other.switching.lock_gate(other.session, 1.0)
+                alchemy = other.session.held.alchemy
+                hanging = asyncio.ensure_future(hang((await alchemy.get_raw_connection()).driver_connection))
+                try:
+                    async with asyncio.timeout(30):
+                        await locked_once(link)
+                finally:
+                    hanging.cancel()
+                    await asyncio.wait({hanging})
+                return await look(link, sa.select(college.c.id))
+
+        assert in_a_loop(scenario) == []
+
+    @pytest.mark.engines("postgresql")
+    def test_leaves_a_coordinator_alone_that_is_at_work(self, database_url: str) -> None:
+        async def scenario() -> None:
+            async with logging(database_url) as link, linked(database_url) as other, gates.locked(other):
+                working = asyncio.create_task(other.session.held.execute(f"SELECT pg_sleep({COORDINATOR_SILENCE + 1})"))
+                await asyncio.sleep(COORDINATOR_SILENCE + 0.5)
+                with pytest.raises(Busy):
+                    async with gates.locked(link, 0.2):
+                        pass
+                await working
 
         in_a_loop(scenario)
 

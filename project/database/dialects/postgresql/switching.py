@@ -24,6 +24,16 @@ MOVED = "RG001"
 SETTLE_SECONDS = 3.0
 """Longer than deadlock_timeout, which is a second unless somebody has set another."""
 
+_END_WHO_HANGS = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND usename = current_user
+  AND state = 'active' AND wait_event_type = 'Client' AND state_change < now() - interval '{COORDINATOR_SILENCE}s'
+  AND pid IN (SELECT pid FROM pg_locks WHERE relation = '{GATE}'::regclass AND mode = 'RowShareLock' AND granted)
+"""
+"""Not idle, as the server sees it: it has got a part of a request, or of the rows that one brings, and awaits the rest.
+Triggers, which only read the gate, hold another lock of it.
+"""
+
 _SILENCE = f"SET LOCAL idle_in_transaction_session_timeout = '{COORDINATOR_SILENCE}s'"
 
 
@@ -31,14 +41,18 @@ class PostgreSQLSwitching:
     rights = "Let the database user own the tables: ALTER TABLE ... OWNER TO it."
 
     async def lock_gate(self, session: Session, wait: float, *, shared: bool = False) -> None:
-        await session.held.begin()
-        try:
-            await session.held.execute(_SILENCE)
-            await _lock(session, wait, f"SELECT 1 FROM {GATE} WHERE id = 1 FOR {'SHARE' if shared else 'UPDATE'}")
-        except BaseException:
-            if not session.held.is_lost:
-                await session.held.rollback()
-            raise
+        """Ends whoever holds it and hangs in the middle of a request, which the server would put up with for ever."""
+        while True:
+            await session.held.begin()
+            try:
+                await session.held.execute(_SILENCE)
+                await _lock(session, wait, f"SELECT 1 FROM {GATE} WHERE id = 1 FOR {'SHARE' if shared else 'UPDATE'}")
+                return
+            except BaseException as error:
+                if not session.held.is_lost:
+                    await session.held.rollback()
+                if not isinstance(error, Busy) or not await session.held.fetch(_END_WHO_HANGS, ()):
+                    raise
 
     async def guard(self, session: Session, table: sa.Table, wait: float) -> None:
         """Whoever writes a row writes its entry in the log, with the rights of the one who guards the table."""
