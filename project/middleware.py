@@ -1,5 +1,6 @@
 """What happens to every request before it is routed and to every response before it leaves."""
 
+import asyncio
 import random
 import re
 import time
@@ -13,7 +14,7 @@ from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from project import logs, metrics
 from project.hosts import Hosts
-from project.problems import Forbidden, Malformed, Problem, respond
+from project.problems import Forbidden, Malformed, Problem, of_stop, respond
 from project.proxies import Proxies
 from project.settings import Settings
 
@@ -86,7 +87,7 @@ class Envelope:
         if method == "HEAD":
             inner = cast(HTTPScope, {**scope, "method": "GET"})
             send = _without_body(send)
-        status = 500
+        status = 0
 
         async def send_outward(message: Message) -> None:
             nonlocal status
@@ -106,7 +107,11 @@ class Envelope:
             refusal = self._refusal(scope, headers, len(fields) > len(headers))
             app = self._app if refusal is None else _refused(refusal)
             await app(inner, receive, send_outward)
+        except asyncio.CancelledError:
+            status = status or of_stop(method).status
+            raise
         finally:
+            status = status or 500
             seconds = time.perf_counter() - started
             metrics.ended(method, inner.get("path_template"), status, seconds)
             self._log.answered(method, _path(scope), status, seconds)

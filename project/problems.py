@@ -230,6 +230,13 @@ def of_exception(request: Request[Any, Any, Any], error: Exception) -> Problem:
     return Failed()
 
 
+def of_stop(method: str) -> Problem:
+    """Of a request that is not answered when the service stops and waits no longer."""
+    if method in ("GET", "HEAD", "OPTIONS"):
+        return Unavailable("The service is being stopped: try again in a moment.", headers={"Retry-After": "1"})
+    return OutcomeUnknown()
+
+
 def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Problem:
     match error.status_code:
         case 404:

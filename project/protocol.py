@@ -23,11 +23,10 @@ from project.problems import (
     PATH_CHARACTERS,
     HeadersTooLarge,
     Malformed,
-    OutcomeUnknown,
     Problem,
     ProblemDetails,
     TooSlow,
-    Unavailable,
+    of_stop,
 )
 
 MOST_HEAD = 64 * 1024
@@ -42,9 +41,6 @@ LOOK_SECONDS = 2.0
 """Between two looks at the clock; one timer a connection costs less than one a request."""
 LAST_REQUEST_SECONDS = 0.2
 """How long an idle connection stays when the service stops: a request may be on its way."""
-
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-STOPPED = Unavailable("The service is being stopped: try again in a moment.", headers={"Retry-After": "1"})
 
 _UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -272,7 +268,7 @@ def _head(status: int, headers: Iterable[tuple[bytes, bytes]], length: int) -> b
 async def _tell_of_the_end(cycle: RequestResponseCycle) -> None:
     """Where the service stops and waits no longer for what is in flight."""
     if not cycle.response_started:
-        problem = STOPPED if cycle.scope["method"] in SAFE else OutcomeUnknown()
+        problem = of_stop(cycle.scope["method"])
         fields, body = _content(problem, cycle.scope["path"])
         await cycle.send({"type": "http.response.start", "status": problem.status, "headers": fields})
         await cycle.send({"type": "http.response.body", "body": body, "more_body": False})

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import uvicorn
 
+from project.middleware import Envelope
+from project.settings import load
 from tests.processes import SECONDS, Service, running
 from tests.servers import in_a_loop
 
@@ -247,9 +249,20 @@ class TestStop:
         assert received.count(b"HTTP/1.1 ") == 1
         assert received.endswith(b"5\r\nbegun\r\n")
 
+    @pytest.mark.parametrize(("begun", "status"), [(False, 503), (True, 200)])
+    def test_is_logged_as_what_was_said(
+        self, begun: bool, status: int, capfdbinary: pytest.CaptureFixture[bytes]
+    ) -> None:
+        request = b"POST / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        stopped_during(request, begun=begun, around=lambda app: Envelope(app, load({"LOG_FORMAT": "json"})))
+        logged = [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
+        assert [(line["method"], line["status"]) for line in logged] == [("POST", status)]
 
-def stopped_during(request: bytes, *, begun: bool = False) -> bytes:
-    """What a client gets of a server that stops at once; the answer has `begun` by then, or not."""
+
+def stopped_during(request: bytes, *, begun: bool = False, around: Callable[[Any], Any] = lambda app: app) -> bytes:
+    """What a client gets of a server that stops at once; the answer has `begun` by then, or not. The application is
+    one with something `around` it, or nothing.
+    """
 
     async def scenario() -> bytes:
         under_way = asyncio.Event()
@@ -262,7 +275,11 @@ def stopped_during(request: bytes, *, begun: bool = False) -> bytes:
             await asyncio.Event().wait()
 
         config = uvicorn.Config(
-            never_done, http="project.protocol:Protocol", lifespan="off", log_config=None, timeout_graceful_shutdown=0
+            around(never_done),
+            http="project.protocol:Protocol",
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=0,
         )
         server = uvicorn.Server(config)
         with socket.create_server(("127.0.0.1", 0)) as listener:
