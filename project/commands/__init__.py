@@ -8,6 +8,8 @@ them, and this module imports nothing that takes long: a command's module is imp
 import ast
 import errno
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,9 +74,14 @@ class Commands(click.Group):
                 with formatter.section(group):
                     formatter.write_dl(rows)
 
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        with _telling_why():  # the help is written here
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with _telling_why():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except KeyboardInterrupt:
@@ -83,15 +90,6 @@ class Commands(click.Group):
             if isinstance(error.__context__, KeyboardInterrupt):
                 _interrupted(ctx)
             raise
-        except OSError as error:
-            if error.errno in (None, errno.EPIPE):
-                raise
-            from project.commands._output import writing_out
-
-            with writing_out():
-                pass
-            named = "" if error.filename is None else f"{error.filename}: "
-            raise click.ClickException(f"{named}{error.strerror}.") from error
         except Exception as error:
             from project.database.errors import DatabaseError
             from project.settings import SettingsError
@@ -120,6 +118,22 @@ def _entry(path: Path) -> Entry:
                 first, _, _ = (ast.get_docstring(statement) or "").partition("\n\n")
                 summary = first.replace("\n", " ").rstrip(".")
     return Entry(group, summary)
+
+
+@contextmanager
+def _telling_why() -> Iterator[None]:
+    """For what the operating system refuses."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (None, errno.EPIPE):
+            raise
+        from project.commands._output import writing_out
+
+        with writing_out():
+            pass
+        named = "" if error.filename is None else f"{error.filename}: "
+        raise click.ClickException(f"{named}{error.strerror}.") from error
 
 
 def _interrupted(ctx: click.Context) -> None:

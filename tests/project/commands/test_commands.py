@@ -74,7 +74,7 @@ class TestFailures:
         result = manage("generateclient", "python", "/dev/null/client")
         assert (result.exit_code, result.stderr) == (1, "Error: /dev/null: File exists.\n")
 
-    @pytest.mark.parametrize("arguments", [(), ("routes",)])
+    @pytest.mark.parametrize("arguments", [(), ("--help",), ("routes",)])
     def test_output_that_cannot_be_written_is_a_sentence(self, arguments: tuple[str, ...]) -> None:
         with Path("/dev/full").open("wb") as full:
             done = subprocess.run(
