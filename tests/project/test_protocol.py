@@ -255,8 +255,9 @@ class TestStop:
     ) -> None:
         request = b"POST / HTTP/1.1\r\nhost: localhost\r\n\r\n"
         stopped_during(request, begun=begun, around=lambda app: Envelope(app, load({"LOG_FORMAT": "json"})))
-        logged = [json.loads(line) for line in capfdbinary.readouterr().err.splitlines()]
-        assert [(line["method"], line["status"]) for line in logged] == [("POST", status)]
+        lines = [json.loads(line) for line in capfdbinary.readouterr().err.splitlines() if line.startswith(b"{")]
+        answered = [(line["method"], line["status"]) for line in lines if line["event"] == "answered"]
+        assert answered == [("POST", status)]
 
 
 def stopped_during(request: bytes, *, begun: bool = False, around: Callable[[Any], Any] = lambda app: app) -> bytes:
