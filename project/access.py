@@ -1,12 +1,13 @@
 """Who may do what: one table for all routes, and the check that every request passes before its handler is called."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol
 
 from litestar import Request
 
 from project import callers, logs
 from project.callers import Caller, Identity, Role
+from project.headers import Fields
 from project.problems import Forbidden, Malformed, Unauthenticated
 from project.proxies import shortest
 from project.settings import Settings
@@ -92,7 +93,7 @@ class Access:
         if role is ANYBODY:
             callers.current.set(Caller(channel="api", role="viewer", address=address, request_id=logs.request_id.get()))
             return
-        secret = _secret(scope["headers"])
+        secret = _secret(Fields.of(scope))
         identity = None
         if secret and self._accounts is not None:
             identity = await self._accounts.identify(secret)
@@ -130,10 +131,12 @@ def signed_in() -> tuple[int, Caller]:
     return caller.user_id, caller
 
 
-def _secret(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
+def _secret(fields: Fields) -> str | None:
     """The token of a request; None where none is sent."""
-    found = [value for name, value in headers if name == b"authorization"]
-    if len(found) > 1:
+    found = fields.get(b"authorization")
+    if found is None:
+        return None
+    if b"authorization" in fields.repeated:
         raise Malformed("The request has more than one Authorization header.")
-    scheme, _, secret = found[0].decode("latin-1").partition(" ") if found else ("", "", "")
+    scheme, _, secret = found.decode("latin-1").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else None

@@ -14,6 +14,7 @@ from litestar.params import BodyKwarg
 from litestar.typing import FieldDefinition
 
 from project.faults import REPEATED, faults, in_words
+from project.headers import Fields
 from project.problems import InvalidBody, Malformed, UnsupportedMedia
 
 T = TypeVar("T")
@@ -35,10 +36,14 @@ class StrictDTO(MsgspecDTO[T], Generic[T]):  # type: ignore[type-var]
 
     def decode_bytes(self, value: bytes) -> Any:
         request = cast(Request[Any, Any, Any], self.asgi_connection)
-        media, options = request.content_type
-        if media != "application/json" or options.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        if Fields.of(request.scope).get(b"content-type") != b"application/json" and not _is_json(request):
             raise UnsupportedMedia("Send JSON with Content-Type: application/json, as curl --json does.")
         return decode(value, _shape(request.route_handler))
+
+
+def _is_json(request: Request[Any, Any, Any]) -> bool:
+    media, options = request.content_type
+    return media == "application/json" and options.get("charset", "utf-8").lower() in ("utf-8", "utf8")
 
 
 @cache

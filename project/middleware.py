@@ -13,6 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from project import logs, metrics
+from project.headers import Fields
 from project.hosts import Hosts
 from project.problems import Forbidden, Malformed, Problem, of_stop, respond
 from project.proxies import Proxies
@@ -73,13 +74,13 @@ class Envelope:
     async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         metrics.began()
-        fields = list(scope["headers"])
-        headers = dict(fields)
-        request_id = headers.get(b"x-request-id")
+        lines = list(scope["headers"])
+        fields = Fields.of(scope)
+        request_id = fields.get(b"x-request-id")
         if request_id is None or not _REQUEST_ID.fullmatch(request_id):
             request_id = b"%016x" % random.getrandbits(64)
         logs.request_id.set(request_id.decode())
-        address, scheme = self._proxies.client(scope["client"], fields)
+        address, scheme = self._proxies.client(scope["client"], lines)
         scope["client"] = None if address is None else (address, 0)
         scope["scheme"] = scheme or scope["scheme"]
         method = scope["method"]
@@ -96,7 +97,7 @@ class Envelope:
                 given = message["headers"]
                 names = {name for name, _ in given}
                 added = self._headers if POLICY[0] in names else self._headers_with_policy
-                if b"authorization" in headers and CACHE not in names:
+                if b"authorization" in fields and CACHE not in names:
                     added = [*added, *FOR_ONE]
                 if status == 405 or method == "OPTIONS":
                     given = [(name, _with_head(value) if name == b"allow" else value) for name, value in given]
@@ -104,7 +105,7 @@ class Envelope:
             await send(message)
 
         try:
-            refusal = self._refusal(scope, headers, len(fields) > len(headers))
+            refusal = self._refusal(scope, fields)
             app = self._app if refusal is None else _refused(refusal)
             await app(inner, receive, send_outward)
         except asyncio.CancelledError:
@@ -116,12 +117,12 @@ class Envelope:
             metrics.ended(method, inner.get("path_template"), status, seconds)
             self._log.answered(method, _path(scope), status, seconds)
 
-    def _refusal(self, scope: HTTPScope, headers: dict[bytes, bytes], repeated: bool) -> Problem | None:
-        if repeated and sum(name == b"host" for name, _ in scope["headers"]) > 1:
+    def _refusal(self, scope: HTTPScope, fields: Fields) -> Problem | None:
+        if b"host" in fields.repeated:
             return Malformed("The request names more than one host.")
-        refusal = self._refusal_of_host(scope["server"], headers)
+        refusal = self._refusal_of_host(scope["server"], fields)
         if refusal is None and self._cors is not None and scope["method"] == "OPTIONS":
-            origin = headers.get(b"origin", b"").decode("latin-1")
+            origin = fields.get(b"origin", b"").decode("latin-1")
             if origin and not self._cors.is_origin_allowed(origin):
                 return Forbidden("CORS_ORIGINS does not have the origin of the page that asks.")
         return refusal

@@ -35,6 +35,9 @@ from project.pagination import InvalidCursor
 
 MEDIA_TYPE = "application/problem+json"
 MOST_ERRORS = 100
+EMPTY = "The body is empty: this path takes JSON."
+ENDED_EARLY = "The connection ended before the body did."
+
 PATH_CHARACTERS = "/:@!$&'()*+,;=~"
 """What stands for itself in the path of a URI, letters, digits, - . and _ aside (RFC 3986)."""
 
@@ -248,11 +251,11 @@ def _of_litestar(request: Request[Any, Any, Any], error: HTTPException) -> Probl
         case 415:
             return UnsupportedMedia(error.detail)
         case 400 if isinstance(error, ValidationException):
-            return Malformed("The body is empty: this path takes JSON.")
+            return Malformed(EMPTY)
         case 400:
             return Malformed(error.detail)
         case 500 if error.detail == "client disconnected prematurely":
-            return Malformed("The connection ended before the body did.")
+            return Malformed(ENDED_EARLY)
     if error.status_code >= 500:
         log.error("request failed", path=request.scope["path"], exc_info=error)
     return Failed()

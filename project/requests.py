@@ -1,17 +1,16 @@
-"""What a request must be before its handler is called, whatever the route."""
+"""What a request is to its handler, and what it must be before that is called, whatever the route."""
 
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from litestar import Request, Response
-from litestar.datastructures import Headers
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
-from litestar.types import HTTPScope
-from litestar.utils.scope.state import ScopeState
+from litestar.types import Empty
 
-from project.problems import NotAcceptable, NotFound
+from project.headers import Fields
+from project.problems import ENDED_EARLY, Malformed, NotAcceptable, NotFound, TooLarge
 from project.queries import NoQuery, parse
 
 MEDIA_TYPES = "media_types"
@@ -20,15 +19,38 @@ MEDIA_TYPES = "media_types"
 AS_SENT = "as_sent"
 """The key of a handler's `opt` for one that sees itself to what it is asked, whatever the query and the media type."""
 
-LISTS = frozenset({b"accept", b"accept-encoding", b"if-match", b"if-none-match"})
-"""The fields in use here whose lines, where there are several, are one list (RFC 9110, section 5.3)."""
-
 ANYTHING = (b"*/*", b"")
 
 BIGINT = 2**63
 
 
-async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
+class WholeRequest(Request[Any, Any, Any]):
+    """Takes its body in the pieces that it comes in, mostly one; Litestar's goes through a generator."""
+
+    async def body(self) -> bytes:
+        """Raises TooLarge, or Malformed where the connection ends before the body does."""
+        if self._body is Empty:
+            self._body = await self._received()
+        return self._body
+
+    async def _received(self) -> bytes:
+        most = self.route_handler.resolve_request_max_body_size()
+        announced = Fields.of(self.scope).get(b"content-length", b"")
+        if most is not None and announced.isdigit() and int(announced) > most:
+            raise TooLarge
+        body = b""
+        while True:
+            message = await self.receive()
+            if message["type"] != "http.request":
+                raise Malformed(ENDED_EARLY)
+            body += message["body"]
+            if most is not None and len(body) > most:
+                raise TooLarge
+            if not message.get("more_body"):
+                return body
+
+
+def check(request: Request[Any, Any, Any]) -> Response[None] | None:
     """Raises BadQuery, NotFound or NotAcceptable. Answers OPTIONS itself."""
     scope, handler = request.scope, request.route_handler
     if AS_SENT in handler.opt:
@@ -37,24 +59,10 @@ async def check(request: Request[Any, Any, Any]) -> Response[None] | None:
         parse(scope["query_string"], NoQuery)
     if scope["path_params"] and not _are_plain(scope["path_params"].values(), scope["path"]):
         raise NotFound(f"There is nothing at {scope['path']}.")
-    accept = _lists(scope).get(b"accept", b"")
+    accept = Fields.of(scope).get(b"accept", b"")
     if accept not in ANYTHING and not _accepts(accept, media_types := _media_types(handler)):
         raise NotAcceptable(f"This path answers with {' or '.join(media_types)} only.")
     return _options(request) if scope["method"] == "OPTIONS" else None
-
-
-def _lists(scope: HTTPScope) -> dict[bytes, bytes]:
-    """The lists in the headers, each on one line, as whoever asks for them from here on gets them too."""
-    lists: dict[bytes, bytes] = {}
-    is_split = False
-    for name, value in scope["headers"]:
-        if name in LISTS:
-            is_split = is_split or name in lists
-            lists[name] = b", ".join(filter(None, (lists[name], value))) if name in lists else value
-    if is_split:
-        scope["headers"] = [*((name, value) for name, value in scope["headers"] if name not in LISTS), *lists.items()]
-        ScopeState.from_scope(scope).headers = Headers(scope["headers"])  # Litestar may have read them before
-    return lists
 
 
 def _options(request: Request[Any, Any, Any]) -> Response[None]:

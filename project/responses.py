@@ -2,7 +2,7 @@
 
 import os
 from contextlib import ExitStack
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from litestar import Response
 from litestar.response import Stream
@@ -11,24 +11,30 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from project.idempotency import Answer
 from project.transfer.spools import send
 
+JSON = (b"content-type", b"application/json")
 
-class Encoded(Response[bytes]):
-    """JSON that is ready to be sent as it is: Litestar would take it apart and put it together again."""
 
-    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:  # type: ignore[override]  # any ASGI application will do
-        return self._send
+class Encoded:
+    """JSON that is ready to be sent as it is. Litestar takes it for a Response, of which it wants no more than this."""
 
-    async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
-        if self.status_code != 304:
-            headers.append((b"content-type", b"application/json"))
-            headers.append((b"content-length", b"%d" % len(self.content)))
-        await send({"type": "http.response.start", "status": self.status_code or 200, "headers": headers})
-        await send({"type": "http.response.body", "body": self.content, "more_body": False})
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIApp:
+        return self.send
+
+    async def send(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status, body, given = self._answer
+        headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in given.items()]
+        if status != 304:
+            headers.append(JSON)
+            headers.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def json_response(answer: Answer) -> Response[Any]:
-    return Encoded(answer.body, status_code=answer.status, headers=answer.headers)
+    return cast(Response[Any], Encoded(answer))
 
 
 def download(file: BinaryIO, held: ExitStack, media_type: str, name: str) -> Stream:
