@@ -8,17 +8,16 @@ import datetime as dt
 import json
 import logging
 import sys
+import time
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 import structlog
 
 from project.settings import Settings
-from project.times import utc_text
-
-_MILLISECONDS = len("2026-01-31T09:30:00.123")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -150,7 +149,13 @@ def _describe(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mapp
 
 
 def _timestamp() -> str:
-    return f"{utc_text(dt.datetime.now(dt.UTC))[:_MILLISECONDS]}Z"
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return f"{_second(seconds)}.{nanoseconds // 1_000_000:03}Z"
+
+
+@lru_cache(2)
+def _second(timestamp: int) -> str:
+    return f"{dt.datetime.fromtimestamp(timestamp, dt.UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 _encoder = msgspec.json.Encoder(enc_hook=str)

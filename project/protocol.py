@@ -28,6 +28,7 @@ from project.problems import (
     TooSlow,
     of_stop,
 )
+from project.responses import JSON
 
 MOST_HEAD = 64 * 1024
 """Bytes of a request line and its headers."""
@@ -42,7 +43,7 @@ LOOK_SECONDS = 2.0
 LAST_REQUEST_SECONDS = 0.2
 """How long an idle connection stays when the service stops: a request may be on its way."""
 
-_UNPRINTABLE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_UNPRINTABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Protocol(HttpToolsProtocol):
@@ -130,6 +131,8 @@ class Protocol(HttpToolsProtocol):
             except asyncio.CancelledError:
                 await _tell_of_the_end(cycle)
                 raise
+            finally:
+                self._turns.end()
 
         self._turns.begin(functools.partial(super()._start_asgi_task, cycle, answered))
 
@@ -251,18 +254,27 @@ class Sending:
 
 
 def _head(status: int, headers: Iterable[tuple[bytes, bytes]], length: int) -> bytes | None:
-    """None where the headers do not say that the body is of that length, or say more of how it is sent."""
+    """None where the headers are not plainly those of a body of that length."""
     lines = [STATUS_LINE[status]]
     is_told = False
-    for name, value in headers:
-        if name == b"content-length":
-            is_told = value == b"%d" % length
-        elif name in (b"connection", b"transfer-encoding"):
-            return None
-        lines.append(b"%b: %b\r\n" % (name, value))
-    head = b"".join(lines)
-    is_sound = head.count(b"\r") == head.count(b"\n") == len(lines) and not _UNPRINTABLE.search(head)
-    return head + b"\r\n" if is_told and is_sound else None
+    for field in headers:
+        line = _KNOWN_LINES.get(field)
+        if line is None:
+            name, value = field
+            if name == b"content-length":
+                is_told = value == b"%d" % length
+            elif name in (b"connection", b"transfer-encoding"):
+                return None
+            line = b"%b: %b\r\n" % field
+            if _UNPRINTABLE.search(line, 0, len(line) - 2):
+                return None
+        lines.append(line)
+    lines.append(b"\r\n")
+    return b"".join(lines) if is_told else None
+
+
+_KNOWN_LINES = {field: b"%b: %b\r\n" % field for field in (*SECURITY_HEADERS, POLICY, JSON)}
+"""Of what nearly every answer has."""
 
 
 async def _tell_of_the_end(cycle: RequestResponseCycle) -> None:

@@ -5,8 +5,10 @@ from collections import deque
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-REQUESTS = 3
-"""Each takes the loop some 0.2 ms, which the end of a commit, and whatever else waits for the next turn, waits too."""
+REQUESTS = 16
+"""Each takes the loop some 0.1 ms, which a new connection waits too."""
+REQUESTS_BESIDE_OTHERS = 3
+"""The same where requests of earlier turns wait for the end of a commit, or whatever else takes a turn."""
 
 
 class Turns:
@@ -17,22 +19,29 @@ class Turns:
     """
 
     def __init__(self) -> None:
+        self._open = 0
         self._begun = 0
+        self._most = REQUESTS
         self._waiting: deque[Callable[[], None]] = deque()
 
     def begin(self, request: Callable[[], None]) -> None:
-        """`request` is called in this turn or in a later one."""
-        if self._begun == REQUESTS:
+        """`request` is called in this turn or in a later one. When it is through, that is to be told by `end`."""
+        if self._begun == self._most:
             self._waiting.append(request)
             return
         if self._begun == 0:
             asyncio.get_running_loop().call_soon(self._next)
         self._begun += 1
+        self._open += 1
         request()
 
+    def end(self) -> None:
+        self._open -= 1
+
     def _next(self) -> None:
+        self._most = REQUESTS_BESIDE_OTHERS if self._open > self._begun else REQUESTS
         self._begun = 0
-        for _ in range(min(len(self._waiting), REQUESTS)):
+        for _ in range(min(len(self._waiting), self._most)):
             self.begin(self._waiting.popleft())
 
 

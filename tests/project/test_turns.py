@@ -9,26 +9,39 @@ import uvloop
 from project import turns
 
 TOO_LONG = 10.0
+MANY = 200
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_requests_begin_in_order_and_few_in_a_turn(new_loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+@pytest.mark.parametrize("take_one_turn", [True, False])
+def test_requests_begin_in_order_and_few_in_a_turn(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], take_one_turn: bool
+) -> None:
     begun: list[int] = []
 
     async def begin_all() -> list[int]:
-        begin = turns.of(asyncio.get_running_loop()).begin
-        for number in range(10):
-            begin(partial(begun.append, number))
+        """How many have begun by the end of each turn."""
+        each = turns.of(asyncio.get_running_loop())
+
+        def begin(number: int) -> None:
+            begun.append(number)
+            if take_one_turn:
+                asyncio.get_running_loop().call_soon(each.end)
+
+        for number in range(MANY):
+            each.begin(partial(begin, number))
         seen = [0, len(begun)]
         async with asyncio.timeout(TOO_LONG):
-            while len(begun) < 11:
+            while len(begun) < MANY + 1:
                 await asyncio.sleep(0)
                 seen.append(len(begun))
                 if len(seen) == 3:
-                    begin(partial(begun.append, 10))
+                    each.begin(partial(begin, MANY))
         return seen
 
     with asyncio.Runner(loop_factory=new_loop) as runner:
         seen = runner.run(begin_all())
-    assert begun == list(range(11))
-    assert all(after - before <= turns.REQUESTS for before, after in pairwise(seen))
+    assert begun == list(range(MANY + 1))
+    in_a_turn = [after - before for before, after in pairwise(seen)]
+    assert max(in_a_turn) == turns.REQUESTS
+    assert in_a_turn[3] == (turns.REQUESTS if take_one_turn else turns.REQUESTS_BESIDE_OTHERS)
