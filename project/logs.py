@@ -3,7 +3,6 @@
 What goes in are names, paths, numbers and tracebacks without their variables: never a body, a query or a password.
 """
 
-import asyncio
 import datetime as dt
 import json
 import logging
@@ -18,6 +17,7 @@ import msgspec
 import structlog
 
 from project.settings import Settings
+from project.turns import Batch
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
@@ -80,7 +80,7 @@ class AccessLog:
         self._is_on = logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO
         self._is_json = _is_json(settings)
         self._log = structlog.get_logger("request").bind()
-        self._pending: list[bytes] = []
+        self._lines: Batch[bytes] = Batch(lambda lines: _write(b"".join(lines)))
 
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
         if not self._is_on:
@@ -92,14 +92,7 @@ class AccessLog:
         line = _Answered(
             _timestamp(), "info", "answered", "request", request_id.get(), method, path, status, milliseconds
         )
-        if not self._pending:
-            asyncio.get_running_loop().call_soon(self._write)
-        self._pending.append(_encoder.encode(line) + b"\n")
-
-    def _write(self) -> None:
-        lines = b"".join(self._pending)
-        self._pending.clear()
-        _write(lines)
+        self._lines.add(_encoder.encode(line) + b"\n")
 
 
 def _write(lines: bytes) -> None:

@@ -4,11 +4,12 @@ prometheus-client keeps the numbers of several workers in files when PROMETHEUS_
 that it is imported: `manage.py runserver --workers` sees to that.
 """
 
-import asyncio
 from collections.abc import Callable
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+
+from project.turns import Batch
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST.partition("; charset")[0]  # Litestar adds it again
 
@@ -31,34 +32,16 @@ _in_progress = Gauge(
 _series: dict[tuple[str, str | None, int], Callable[[float], None]] = {}
 
 
-class _Open:
-    """How many requests are being answered: told once a turn of the event loop, however many begin and end in it."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._is_told = True
-
-    def add(self, more: int) -> None:
-        self._count += more
-        if self._is_told:
-            self._is_told = False
-            asyncio.get_running_loop().call_soon(self._tell)
-
-    def _tell(self) -> None:
-        self._is_told = True
-        _in_progress.set(self._count)
-
-
-_open = _Open()
+_changes: Batch[int] = Batch(lambda changes: _in_progress.inc(sum(changes)))
 
 
 def began() -> None:
-    _open.add(1)
+    _changes.add(1)
 
 
 def ended(method: str, route: str | None, status: int, seconds: float) -> None:
     """`route` is the template of the path, None where there is none."""
-    _open.add(-1)
+    _changes.add(-1)
     kind = (method, route, status // 100)
     observe = _series.get(kind)
     if observe is None:

@@ -127,14 +127,16 @@ class Protocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         async def answered(scope: Any, receive: Any, send: Any) -> None:
             try:
-                await app(scope, self._receive_for(cycle) if cycle.more_body else receive, Sending(cycle).send)
+                receive = self._receive_for(cycle) if cycle.more_body else receive
+                await app(scope, receive, Sending(cycle, self._turns).send)
             except asyncio.CancelledError:
                 await _tell_of_the_end(cycle)
                 raise
             finally:
                 self._turns.end()
 
-        self._turns.begin(functools.partial(super()._start_asgi_task, cycle, answered))
+        begin = functools.partial(super()._start_asgi_task, cycle, answered)
+        self._turns.begin(begin, reads=cycle.scope["method"] in ("GET", "HEAD"))
 
     def _receive_for(self, cycle: RequestResponseCycle) -> Any:
         """Raises what is wrong with the body, where the application waits for it; one that does not goes on."""
@@ -197,6 +199,7 @@ class Protocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self._is_idle():
+            self._turns.flush()
             self.transport.write(_answer(problem, self.server_state.default_headers))
             self.transport.close()
             return
@@ -221,8 +224,9 @@ class Sending:
     takes as long as reading a record. Whatever is more than a head and a body of known length is left to it.
     """
 
-    def __init__(self, cycle: RequestResponseCycle) -> None:
+    def __init__(self, cycle: RequestResponseCycle, of_loop: turns.Turns) -> None:
         self._cycle = cycle
+        self._turns = of_loop
         self._start: Any = None
 
     async def send(self, message: Any) -> None:
@@ -233,6 +237,7 @@ class Sending:
         if start is not None:
             if self._sent_whole(start, message):
                 return
+            self._turns.flush()
             await self._cycle.send(start)
         await self._cycle.send(message)
 
@@ -247,7 +252,7 @@ class Sending:
             return False
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
-        cycle.transport.write(head + body)
+        self._turns.send(cycle.transport, head + body)
         cycle.message_event.set()
         cycle.on_response()
         return True

@@ -1,32 +1,59 @@
-"""How many requests begin in one turn of the event loop."""
+"""What the turns of the event loop are used for: how many requests begin in one, and what is done once in each."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-REQUESTS = 16
-"""Each takes the loop some 0.1 ms, which a new connection waits too."""
-REQUESTS_BESIDE_OTHERS = 3
-"""The same where requests of earlier turns wait for the end of a commit, or whatever else takes a turn."""
+T = TypeVar("T")
+
+READS = 16
+"""How many begin in one turn. Each takes the loop some 0.1 ms, which a new connection waits too."""
+READS_BESIDE_OTHERS = 2
+"""The same where requests of earlier turns wait, for the end of a commit or whatever else takes more than one."""
+
+
+class Batch(Generic[T]):
+    """What comes up in one turn is handed over together, in the next."""
+
+    def __init__(self, hand_over: Callable[[list[T]], None]) -> None:
+        self._hand_over = hand_over
+        self._items: list[T] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def add(self, item: T) -> None:
+        loop = asyncio.get_running_loop()
+        if not self._items or loop is not self._loop:  # which may have ended before its next turn
+            self._loop = loop
+            loop.call_soon(self.flush)
+        self._items.append(item)
+
+    def flush(self) -> None:
+        items, self._items = self._items, []
+        if items:
+            self._hand_over(items)
 
 
 class Turns:
-    """Lets requests begin in the order in which they came, a few in each turn.
+    """Lets requests begin in the order in which they came, reads a few in each turn, and answers leave together.
 
-    A request that writes needs several turns, and a new connection too; one that reads SQLite needs one. Did all that
-    have come begin at once, each of those turns would last for as long as all the readers together.
+    A write needs several turns, and a new connection too; a read of SQLite needs one. Did all reads that have come
+    begin at once, each of those turns would last for as long as all of them together. Writes do begin at once: little
+    is done of them before they wait for each other. Answers that leave one by one wake up their reader one by one,
+    which costs nearly as much as to make them.
     """
 
     def __init__(self) -> None:
         self._open = 0
         self._begun = 0
-        self._most = REQUESTS
+        self._most = READS
         self._waiting: deque[Callable[[], None]] = deque()
+        self._answers: Batch[tuple[asyncio.WriteTransport, bytes]] = Batch(_write)
 
-    def begin(self, request: Callable[[], None]) -> None:
+    def begin(self, request: Callable[[], None], *, reads: bool) -> None:
         """`request` is called in this turn or in a later one. When it is through, that is to be told by `end`."""
-        if self._begun == self._most:
+        if reads and self._begun >= self._most:
             self._waiting.append(request)
             return
         if self._begun == 0:
@@ -38,11 +65,24 @@ class Turns:
     def end(self) -> None:
         self._open -= 1
 
+    def send(self, transport: asyncio.WriteTransport, answer: bytes) -> None:
+        self._answers.add((transport, answer))
+
+    def flush(self) -> None:
+        """Send what has been answered now, before anything else is done with a transport."""
+        self._answers.flush()
+
     def _next(self) -> None:
-        self._most = REQUESTS_BESIDE_OTHERS if self._open > self._begun else REQUESTS
+        self._most = READS_BESIDE_OTHERS if self._open > self._begun else READS
         self._begun = 0
         for _ in range(min(len(self._waiting), self._most)):
-            self.begin(self._waiting.popleft())
+            self.begin(self._waiting.popleft(), reads=True)
+
+
+def _write(answers: list[tuple[asyncio.WriteTransport, bytes]]) -> None:
+    for transport, answer in answers:
+        if not transport.is_closing():
+            transport.write(answer)
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
