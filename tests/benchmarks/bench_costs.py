@@ -32,7 +32,7 @@ from .report import Machine, describe_machine, json_option, new_console, show_ma
 from .runner import ROWS, WARM_UP
 from .service import Served, on_core, serving
 
-LOOKS = 250
+LOOKS = 500
 """A second."""
 IMPORT = "import"
 IMPORTED = 100_000
@@ -49,9 +49,9 @@ LAYERS = {
     "around every request": (
         "/project/middleware.py", "/project/hosts.py", "/project/proxies.py", "/project/logs.py", "/project/metrics.py",
         "/prometheus_client/", "/project/access.py", "/project/callers.py", "/project/throttling.py",
-        "/project/requests.py",
+        "/project/requests.py", "/project/headers.py",
     ),
-    "Litestar": ("/litestar/",),
+    "the way to a handler": ("/litestar/", "/project/routing.py"),
     "bodies and queries": ("/project/dto.py", "/project/queries.py", "/project/faults.py"),
     "files of records": (
         "/project/transfer/imports.py", "/project/transfer/records.py", "/project/transfer/stages.py",
@@ -194,10 +194,10 @@ class Look:
 
     def _watch(self, load: Load, seconds: int, pid: int) -> tuple[Counter[str], Counter[str]]:
         command = ["taskset", "-c", str(self._load_core), self._py_spy, "record", "--pid", str(pid)]
-        options = ["--format=raw", "--full-filenames", f"--rate={LOOKS}", f"--duration={seconds}", "--output"]
-        with subprocess.Popen(
-            [*command, *options, str(self._stacks)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        ) as watching:
+        # It stops nothing to look at it: what is stopped stands in some calls rather than in others, far too often.
+        command += ["--nonblocking", "--format=raw", "--full-filenames", f"--rate={LOOKS}", f"--duration={seconds}"]
+        command += ["--output", str(self._stacks)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as watching:
             try:
                 said = _said_before_it_looks(watching)
                 load(seconds + 1)
@@ -225,7 +225,7 @@ def _sorted(stacks: str) -> tuple[Counter[str], Counter[str]]:
     for line in stacks.splitlines():
         stack, _, count = line.rpartition(" ")
         frames = stack.split(";")
-        if frames[-1].startswith(WAITING):
+        if frames[-1].startswith(WAITING) or not count.isdecimal():  # of which the latter was overwritten meanwhile
             continue
         layers[next((name for frame in reversed(frames) if (name := _layer(frame))), REST)] += int(count)
         function, _, place = frames[-1].partition(" (")
