@@ -2,7 +2,7 @@
 
 import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -57,12 +57,15 @@ def parse(query: bytes, struct: type[Q]) -> Q:
 
 
 def _text(encoded: bytes) -> str:
+    if b"%" in encoded or b"+" in encoded:
+        encoded = unquote_to_bytes(encoded.replace(b"+", b" "))
     try:
-        return unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
+        return encoded.decode()
     except UnicodeDecodeError:
         raise BadQuery("The query is not UTF-8 in percent encoding.") from None
 
 
+@lru_cache(64)
 def _scalar(text: str) -> Any:
     """Text that is no scalar of JSON stays as it is, and is refused for its type."""
     return json.loads(text) if _SCALAR.fullmatch(text) else text

@@ -55,7 +55,7 @@ def check(request: Request[Any, Any, Any]) -> Response[None] | None:
     scope, handler = request.scope, request.route_handler
     if AS_SENT in handler.opt:
         return None
-    if scope["query_string"] and "parameters" not in handler.resolve_dependencies():
+    if scope["query_string"] and not _takes_parameters(handler):
         parse(scope["query_string"], NoQuery)
     if scope["path_params"] and not _are_plain(scope["path_params"].values(), scope["path"]):
         raise NotFound(f"There is nothing at {scope['path']}.")
@@ -82,6 +82,11 @@ def _are_plain(values: Iterable[Any], path: str) -> bool:
         if type(value) is int and (f"/{value}/" not in f"{path}/" or not -BIGINT <= value < BIGINT):
             return False
     return True
+
+
+@lru_cache(1024)
+def _takes_parameters(handler: HTTPRouteHandler) -> bool:
+    return "parameters" in handler.resolve_dependencies()
 
 
 @lru_cache(1024)

@@ -100,7 +100,7 @@ class Service(SQLAlchemyAsyncRepositoryService[M, R], Generic[M, R, V]):
 
     def shown(self, row: Row) -> V:
         """A row of the schema's fields as clients see it."""
-        return cast(V, self.schema(*row))
+        return self.schema(*row)  # type: ignore[no-any-return]
 
     async def _current(self, item_id: Any, condition: Condition) -> M:
         instance: M = await self.repository.get(item_id, with_for_update=True)

@@ -20,11 +20,11 @@ from project.transfer.spools import spool
 from project.transfer.stages import Row, Stage
 
 MOST_FAULTS = 1000
-UNIT = 5000
+UNIT = 8000
 """Rows that are written at once where other writers may come in between.
 
 They take SQLite a fifth of a second. Fewer would be no kinder: each writes the index pages that it touched to disk,
-and a thousand rows touch nearly as many as five thousand do.
+and a thousand rows touch nearly as many as eight thousand do.
 """
 
 Count = Annotated[int, Meta(ge=0, examples=[1])]
