@@ -87,15 +87,20 @@ def _scope(request: Request[Any, Any, Any]) -> str:
 
 
 async def answer_once(
-    database: Database, service: type[S], claimed: Claim | None, work: Callable[[S], Awaitable[Answer]]
+    database: Database,
+    service: type[S],
+    claimed: Claim | None,
+    work: Callable[[S], Awaitable[Answer]],
+    *,
+    together: bool = False,
 ) -> Answer:
     """The answer of `work`, or the kept one if the claim came too late. Raises KeyReused.
 
     The answer is kept in the transaction of the work: both are there, or neither is. A twin that comes meanwhile waits
-    for that transaction.
+    for that transaction. Work that nobody waits for may be committed `together`, as Database.write has it.
     """
     if claimed is None:
-        return await database.write(service, work)
+        return await database.write(service, work, together=together)
 
     async def unit(bound: S) -> Answer:
         session: Session = bound.repository.session

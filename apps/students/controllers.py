@@ -64,7 +64,7 @@ class StudentHandlers:
             return Answer(201, body, {"ETag": etag(body), "Location": f"/students/{student.id}"})
 
         claimed = claim(request, idempotency_key, await request.body())
-        return json_response(await answer_once(database, StudentService, claimed, work))
+        return json_response(await answer_once(database, StudentService, claimed, work, together=True))
 
     @get(
         "/{student_id:int}",

@@ -25,8 +25,8 @@ from project.database.statements import Statement
 from project.keys import Signer
 from project.times import timestamp_text
 
-BATCH = 500
-"""Entries that are sealed at once."""
+BATCH = 100
+"""Entries that are sealed at once: whoever else is served waits for the millisecond or two that signing them takes."""
 EMBEDDED_BATCH = 50
 """The same where there is no server: all of the process waits for them, but for no round trips."""
 MOST_CAUGHT_UP = 1000

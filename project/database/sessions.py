@@ -1,6 +1,6 @@
 """What a service and its repository hold during one unit of work."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -93,14 +93,20 @@ class Session(AsyncSession):
 
     async def settle(self) -> None:
         """Send what the ORM still holds back, and the trail, before the unit of work is committed."""
+        await self.leave(await self.finish())
+
+    async def finish(self) -> list[dict[str, Any]]:
+        """Send what the ORM still holds back. Gives the entries of the trail, which `leave` sends."""
         if self.sync_session._new or self.sync_session.identity_map._modified or self.sync_session._deleted:
             await self.flush()
         trail: Trail | None = self.info.get(TRAIL)
-        if trail is not None and (entries := trail.entries()):
-            if len(entries) == 1:
-                await self.run(INSERT, **entries[0])
-            else:
-                await self.run_many(INSERT, entries)
+        return [] if trail is None else trail.entries()
+
+    async def leave(self, entries: Sequence[Mapping[str, Any]]) -> None:
+        if len(entries) == 1:
+            await self.run(INSERT, **entries[0])
+        elif entries:
+            await self.run_many(INSERT, entries)
 
     async def reset(self) -> None:
         """Forget everything, so that the next unit of work starts from what the database holds."""

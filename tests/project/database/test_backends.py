@@ -10,8 +10,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import make_url
 
-from project.database import Database, errors
+from project import callers
+from project.callers import Caller
+from project.database import Database, errors, migrations
 from project.database.statements import Row, Statement
+from project.database.trails import PENDING
 from tests.servers import Server, in_a_loop
 from tests.units import Desk, book, furnished, opened, shelf, titles
 
@@ -239,6 +242,142 @@ class TestSnapshot:
                     may_end.set()
 
         in_a_loop(scenario)
+
+
+class TestTogether:
+    """Units of work that may be committed together."""
+
+    def test_each_is_kept_and_leaves_its_own_trail(self, database_url: str) -> None:
+        async def add_as(database: Database, name: str) -> int:
+            callers.current.set(Caller(channel="command", role="admin", name=name))
+            return await database.write(Desk, note_and_add(name), together=True)
+
+        async def scenario() -> None:
+            names = [f"{number}" for number in range(200)]
+            async with furnished(database_url) as database:
+                await migrations.migrate(database)
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(add_as(database, name)) for name in names]
+                ids = [task.result() for task in tasks]
+                assert await kept(database) == dict(zip(ids, names, strict=True))
+                entries = await database.read(Desk, lambda desk: desk.look(SELECT_PENDING))
+                assert {tuple(entry) for entry in entries} == {(name, name, "noted") for name in names}
+                assert len(entries) == len(names)
+
+        in_a_loop(scenario)
+
+    @pytest.mark.engines("postgresql")
+    def test_share_transactions(self, database_url: str) -> None:
+        async def scenario() -> int:
+            async with furnished(database_url) as database:
+                await asyncio.gather(*(database.write(Desk, add(f"{n}"), together=True) for n in range(100)))
+                transactions = sa.select(sa.text("count(DISTINCT xmin::text)")).select_from(book)
+                return int((await database.read(Desk, lambda desk: desk.look(transactions)))[0][0])
+
+        assert in_a_loop(scenario) <= 10
+
+    def test_nobody_is_answered_before_the_commit(self, database_url: str) -> None:
+        async def scenario() -> None:
+            async with furnished(database_url) as database, opened(database_url) as other:
+
+                async def add_and_look(number: int) -> None:
+                    new_id = await database.write(Desk, add(f"{number}"), together=True)
+                    assert (await kept(other))[new_id] == f"{number}"
+
+                await asyncio.gather(*(add_and_look(number) for number in range(100)))
+
+        in_a_loop(scenario)
+
+    def test_one_that_fails_fails_alone(self, database_url: str) -> None:
+        async def fail(desk: Desk) -> None:
+            await desk.add(book, title="never", price=1.0)
+            raise LookupError
+
+        async def scenario() -> None:
+            async with furnished(database_url) as database:
+                await database.write(Desk, lambda desk: desk.add(shelf, label="taken"))
+                works = [add(f"{number}") for number in range(100)]
+                works[10], works[60] = fail, lambda desk: desk.add(shelf, label="taken")
+                answers = await asyncio.gather(
+                    *(database.write(Desk, work, together=True) for work in works), return_exceptions=True
+                )
+                assert [place for place, answer in enumerate(answers) if isinstance(answer, Exception)] == [10, 60]
+                assert isinstance(answers[10], LookupError)
+                assert isinstance(answers[60], errors.Conflict)
+                found = sorted(map(int, await titles(database)))
+                assert found == [number for number in range(100) if number not in (10, 60)]
+
+        in_a_loop(scenario)
+
+    def test_one_whose_caller_went_away_before_it_began_is_left_out(self, database_url: str) -> None:
+        async def scenario() -> list[str]:
+            async with furnished(database_url, DATABASE_POOL_SIZE="1") as database:
+                begun, may_end = asyncio.Event(), asyncio.Event()
+
+                async def hold(desk: Desk) -> None:
+                    begun.set()
+                    await may_end.wait()
+                    await desk.add(book, title="held", price=1.0)
+
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(database.write(Desk, hold))
+                    await begun.wait()
+                    waiting = group.create_task(database.write(Desk, add("never"), together=True))
+                    group.create_task(database.write(Desk, add("after"), together=True))
+                    await asyncio.sleep(0)
+                    waiting.cancel()
+                    may_end.set()
+                return await titles(database)
+
+        assert in_a_loop(scenario) == ["held", "after"]
+
+    @pytest.mark.engines("postgresql", "mariadb")
+    def test_one_that_takes_long_keeps_others_waiting_for_a_moment_only(self, database_url: str) -> None:
+        async def scenario() -> list[str]:
+            async with furnished(database_url) as database:
+                begun, may_end = asyncio.Event(), asyncio.Event()
+
+                async def hold(desk: Desk) -> None:
+                    begun.set()
+                    await may_end.wait()
+                    await desk.add(book, title="held", price=1.0)
+
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(3):
+                        begun.clear()
+                        group.create_task(database.write(Desk, hold, together=True))
+                        await begun.wait()
+                    await database.write(Desk, add("before"), together=True)
+                    may_end.set()
+                return await titles(database)
+
+        assert in_a_loop(scenario) == ["before", "held", "held", "held"]
+
+    @pytest.mark.engines("postgresql", "mariadb")
+    def test_all_are_told_that_there_is_no_connection(self, database_url: str) -> None:
+        async def scenario() -> list[Any]:
+            gone = make_url(database_url).set(database="never")
+            async with opened(gone.render_as_string(hide_password=False)) as database:
+                works = (database.write(Desk, add(f"{number}"), together=True) for number in range(20))
+                return await asyncio.gather(*works, return_exceptions=True)
+
+        assert [type(answer) for answer in in_a_loop(scenario)] == [errors.Gone] * 20
+
+
+def note_and_add(title: str) -> Any:
+    async def work(desk: Desk) -> int:
+        desk.session.trail.note("noted", title)
+        return await desk.add(book, title=title, price=1.0)
+
+    return work
+
+
+async def kept(database: Database) -> dict[int, str]:
+    rows = await database.read(Desk, lambda desk: desk.look(sa.select(book.c.id, book.c.title)))
+    return {row[0]: row[1] for row in rows}
+
+
+SELECT_PENDING = sa.select(PENDING.c.actor, PENDING.c.record, PENDING.c.action).where(PENDING.c.action == "noted")
 
 
 @pytest.mark.engines("sqlite")

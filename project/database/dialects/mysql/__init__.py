@@ -24,7 +24,7 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeEngine
 
 from project.database import errors
-from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
+from project.database.backends import PooledReads, open_session
 from project.database.connections import watch_silence
 from project.database.dialects import Ordering, Position
 from project.database.dialects.mysql.contents import MySQLContents
@@ -33,6 +33,7 @@ from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
 from project.database.switching import COORDINATOR_SILENCE, GATE, REFUSAL, WRITER_SILENCE
+from project.database.writes import PooledWrites, S, T, Work
 from project.times import utc_text
 
 name = "mysql"
@@ -316,8 +317,8 @@ class MySQLBackend(PooledReads):
             connect_args=self._connect_args,
         )
 
-    async def write(self, service: type[S], work: Work[S, T]) -> T:
-        return await self._writes.write(service, work)
+    async def write(self, service: type[S], work: Work[S, T], *, together: bool) -> T:
+        return await self._writes.write(service, work, together=together)
 
     async def link(self) -> Session:
         async with asyncio.timeout(self._connect_seconds):

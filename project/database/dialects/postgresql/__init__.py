@@ -17,7 +17,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from project.database import errors
-from project.database.backends import PooledReads, PooledWrites, S, T, Work, open_session
+from project.database.backends import PooledReads, open_session
 from project.database.connections import watch_silence
 from project.database.dialects import Ordering, Position
 from project.database.dialects.postgresql.contents import PostgreSQLContents
@@ -26,6 +26,7 @@ from project.database.pools import CONNECT_SECONDS, PATIENCE, Pool
 from project.database.sessions import Session
 from project.database.statements import Row
 from project.database.switching import REFUSAL, WRITER_SILENCE
+from project.database.writes import PooledWrites, S, T, Work
 from project.times import utc_text
 
 name = "postgresql"
@@ -267,8 +268,8 @@ class PostgreSQLBackend(PooledReads):
             )
         )
 
-    async def write(self, service: type[S], work: Work[S, T]) -> T:
-        return await self._writes.write(service, work)
+    async def write(self, service: type[S], work: Work[S, T], *, together: bool) -> T:
+        return await self._writes.write(service, work, together=together)
 
     async def link(self) -> Session:
         unlimited = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")

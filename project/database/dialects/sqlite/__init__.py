@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateTable
 from sqlalchemy.types import TypeEngine
 
 from project.database import errors
-from project.database.backends import GroupCommit, PooledReads, S, T, Work, open_session
+from project.database.backends import PooledReads, open_session
 from project.database.dialects import Ordering, Position
 from project.database.dialects.sqlite.contents import SQLiteContents
 from project.database.dialects.sqlite.switching import SQLiteSwitching
@@ -31,6 +31,7 @@ from project.database.pools import Pool
 from project.database.sessions import Session
 from project.database.statements import Row
 from project.database.switching import REFUSAL
+from project.database.writes import GroupCommit, S, T, Work
 from project.settings import BASE_DIR
 from project.times import timestamp_text
 
@@ -242,7 +243,7 @@ class SQLiteBackend(PooledReads):
         except sqlite3.Error:
             return None
 
-    async def write(self, service: type[S], work: Work[S, T]) -> T:
+    async def write(self, service: type[S], work: Work[S, T], *, together: bool) -> T:
         return await self._writes.write(service, work)
 
     async def link(self) -> Session:
