@@ -97,7 +97,7 @@ async def answer_once(
     """The answer of `work`, or the kept one if the claim came too late. Raises KeyReused.
 
     The answer is kept in the transaction of the work: both are there, or neither is. A twin that comes meanwhile waits
-    for that transaction. Work that nobody waits for may be committed `together`, as Database.write has it.
+    for that transaction. Without a claim the work may be committed `together` with others, as Database.write has it.
     """
     if claimed is None:
         return await database.write(service, work, together=together)

@@ -22,6 +22,8 @@ AS_SENT = "as_sent"
 ANYTHING = (b"*/*", b"")
 
 BIGINT = 2**63
+MOST_DIGITS = 20
+"""Of a length that is looked at: whatever has more is too much."""
 
 
 class WholeRequest(Request[Any, Any, Any]):
@@ -30,24 +32,26 @@ class WholeRequest(Request[Any, Any, Any]):
     async def body(self) -> bytes:
         """Raises TooLarge, or Malformed where the connection ends before the body does."""
         if self._body is Empty:
-            self._body = await self._received()
+            self._body = self._connection_state.body = await self._received()
         return self._body
 
     async def _received(self) -> bytes:
         most = self.route_handler.resolve_request_max_body_size()
-        announced = Fields.of(self.scope).get(b"content-length", b"")
+        announced = Fields.of(self.scope).get(b"content-length", b"")[:MOST_DIGITS]
         if most is not None and announced.isdigit() and int(announced) > most:
             raise TooLarge
-        body = b""
+        pieces: list[bytes] = []
+        size = 0
         while True:
             message = await self.receive()
             if message["type"] != "http.request":
                 raise Malformed(ENDED_EARLY)
-            body += message["body"]
-            if most is not None and len(body) > most:
+            pieces.append(message["body"])
+            size += len(message["body"])
+            if most is not None and size > most:
                 raise TooLarge
             if not message.get("more_body"):
-                return body
+                return b"".join(pieces)
 
 
 def check(request: Request[Any, Any, Any]) -> Response[None] | None:

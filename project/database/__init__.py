@@ -118,8 +118,8 @@ class Database:
         `work` may be run several times and must wait for nothing but the database. Raises DatabaseError, or what `work`
         itself raised, and then nothing of it is kept (OutcomeUnknown aside).
 
-        `together` is for work that adds a few records and does no more: it waits for nobody's lock, so it may be
-        committed with others like it, which is a good deal faster.
+        `together` is for work that adds a few records and does no more: it may be committed with others like it, which
+        is a good deal faster. It must wait for nobody's lock, as it keeps those others waiting too.
         """
 
         async def unit(begun: _Begun) -> T:

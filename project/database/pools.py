@@ -31,7 +31,7 @@ class Pool:
         self._connect = connect
         self._connect_seconds = connect_seconds
         self._is_full = is_full
-        self._size = size
+        self.size = size
         self._idle: list[Session] = []
         self._places = size
         """How many more connections may be opened."""
@@ -52,7 +52,7 @@ class Pool:
                 try:
                     return await self._opened()
                 except Exception as error:
-                    if self._places == self._size or not self._is_full(error):
+                    if self._places == self.size or not self._is_full(error):
                         raise  # otherwise those that are open have to do
             found = await self._turn()
             if found is not None:
@@ -60,6 +60,7 @@ class Pool:
             may_open = True
 
     async def release(self, session: Session) -> None:
+        """Raises nothing: what was committed stays so."""
         held = session.held
         if held.is_lost:
             idle, self._idle = self._idle, []
@@ -76,7 +77,7 @@ class Pool:
             try:
                 session = await self._opened()
             except Exception as error:
-                if self._places == self._size:
+                if self._places == self.size:
                     raise
                 if self._is_full(error):
                     await self._leave_room()
@@ -110,7 +111,7 @@ class Pool:
             except OSError as error:
                 raise Gone from error
         except BaseException as error:
-            if isinstance(error, Exception) and self._places + 1 == self._size:
+            if isinstance(error, Exception) and self._places + 1 == self.size:
                 self._refuse(error)
             if isinstance(error, Exception) and self._is_full(error):
                 self._places += 1
@@ -160,7 +161,7 @@ class Pool:
             self._resting.set_result(None)
 
     def _is_at_rest(self) -> bool:
-        return not self._waiting and self._places + len(self._idle) == self._size
+        return not self._waiting and self._places + len(self._idle) == self.size
 
 
 def _send_away(turn: "asyncio.Future[Session | None]") -> None:

@@ -25,10 +25,13 @@ GROUP_SECONDS = 0.05
 """How long a group is added to: what takes longer, such as an import, is committed before others can spoil it."""
 
 LANES = 2
-"""Transactions of groups under way at a time: while one is being committed the next one is filled."""
+"""Lanes no older than LANE_SECONDS: while one commits its group the other fills the next."""
 
 LANE_SECONDS = 0.005
-"""How long another lane is waited for: where a server is further away, more of them make up for its distance."""
+"""After which a lane is not waited for: where a server is far away, or slow, more of them make up for it."""
+
+LAST_SECONDS = 2.0
+"""What a group that nobody waits for any more has to be committed when the service ends."""
 
 COMMIT_SECONDS = 30.0
 """How long a server may take to commit: one that waits for a replica which is gone may take for ever."""
@@ -43,7 +46,7 @@ class PooledWrites:
 
     async def write(self, service: type[S], work: Work[S, T], *, together: bool) -> T:
         if together:
-            with contextlib.suppress(_Spoilt):
+            with contextlib.suppress(_Apart):
                 return await self._lanes.write(service, work)
         session = await self._pool.acquire()
         return await in_transaction(self._pool, session, session.held.begin, lambda begun: work(begun.service(service)))
@@ -56,75 +59,109 @@ class PooledWrites:
         await self._pool.rest()
 
     async def close(self) -> None:
+        await self._lanes.close()
         await self._pool.close()
+
+
+class _Apart(Exception):
+    """A unit of work was undone with its group, and has to be done in a transaction of its own."""
 
 
 class Lanes:
     """Transactions that take along what waits for one, for units of work that may be committed together.
 
     Of the four round trips to the server that such a unit takes, three are shared then; each costs the event loop as
-    much as reading a record. Where one unit fails, all of its group are undone, and told so: each has to be done by
-    itself. A unit whose caller has gone away is left out if it has not been begun, and else committed like any other.
+    much as reading a record. A unit whose caller has gone away is left out if it has not been begun, and else committed
+    like any other. Nobody is told anything of a group before it is committed, or undone.
     """
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self._queue: deque[Unit] = deque()
-        self._began: dict[asyncio.Task[None], float] = {}
-        """When each lane last began a transaction."""
-        self._look: asyncio.TimerHandle | None = None
+        self._lanes: dict[asyncio.Task[None], float] = {}
+        """When each last began a transaction. Where there is none, nobody waits, or the timer will see to it."""
+        self._timer: asyncio.TimerHandle | None = None
 
     async def write(self, service: type[S], work: Work[S, T]) -> T:
-        """Raises _Spoilt where another unit has failed."""
+        """Raises _Apart where the group has failed."""
         unit = Unit(service, work, asyncio.get_running_loop().create_future())
         self._queue.append(unit)
         self._open()
         result: T = await unit.answer
         return result
 
+    async def rest(self) -> None:
+        """Wait until all that was written is committed, and nobody waits."""
+        while self._lanes:
+            await asyncio.wait(self._lanes)
+
+    async def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._lanes:
+            _, late = await asyncio.wait(self._lanes, timeout=LAST_SECONDS)
+            for lane in late:
+                lane.cancel()
+            if late:
+                await asyncio.wait(late)
+
     def _open(self) -> None:
-        """Open another lane, if it is time for one, or see later whether it is."""
+        """Open another lane if it is time for one, and see again in a moment whether it is."""
         loop = asyncio.get_running_loop()
         now = time.monotonic()
-        if sum(now < began + LANE_SECONDS for began in self._began.values()) < LANES:
+        young = sum(now < began + LANE_SECONDS for began in self._lanes.values())
+        if young < LANES and len(self._lanes) < self._pool.size:
             # What this request knows of itself, such as its id in the log, is not true of the others.
-            lane = loop.create_task(self._run(), context=contextvars.Context())
-            self._began[lane] = now
-            lane.add_done_callback(self._began.pop)
-        elif self._look is None:
-            self._look = loop.call_later(LANE_SECONDS, self._look_again)
+            self._lanes[loop.create_task(self._run(), context=contextvars.Context())] = now
+        if self._timer is None:
+            self._timer = loop.call_later(LANE_SECONDS, self._look)
 
-    def _look_again(self) -> None:
-        self._look = None
+    def _look(self) -> None:
+        self._timer = None
+        impatient = time.monotonic() - PATIENCE
+        for unit in self._waiting_since(impatient):
+            unit.fail(Busy("Every connection to the database is in use."))
         if self._queue:
             self._open()
 
-    async def rest(self) -> None:
-        """Wait until all that was written is committed, and nobody waits."""
-        while self._began:
-            await asyncio.wait(self._began)
+    def _waiting_since(self, moment: float) -> list["Unit"]:
+        """Those that came no later than that, who wait no more."""
+        units = []
+        while self._queue and self._queue[0].came <= moment:
+            units.append(self._queue.popleft())
+        return units
 
     async def _run(self) -> None:
         lane = asyncio.current_task()
         assert lane is not None
-        while self._queue:
-            group: list[Unit] = []
-            try:
-                session = await self._pool.acquire()
-                self._began[lane] = time.monotonic()
-                await in_transaction(self._pool, session, session.held.begin, partial(self._take_along, group))
-            except BaseException as error:
-                is_one_units = len(group) > 1 and isinstance(error, Exception) and not isinstance(error, OutcomeUnknown)
-                if not group:
-                    group.extend(self._queue)
-                    self._queue.clear()
+        try:
+            while self._queue:
+                await self._commit_group(lane)
+        finally:
+            del self._lanes[lane]
+
+    async def _commit_group(self, lane: asyncio.Task[None]) -> None:
+        group: list[Unit] = []
+        asked = time.monotonic()
+        try:
+            session = await self._pool.acquire()
+            if not self._queue:
+                await self._pool.release(session)
+                return
+            self._lanes[lane] = time.monotonic()
+            await in_transaction(self._pool, session, session.held.begin, partial(self._take_along, group))
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, OutcomeUnknown) and len(group) > 1:
                 for unit in group:
-                    unit.fail(_Spoilt() if is_one_units else error)
-                if not isinstance(error, Exception):
-                    raise
-            else:
-                for unit in group:
-                    unit.answered()
+                    unit.fail(_Apart())
+                return
+            for unit in group or self._waiting_since(asked):
+                unit.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for unit in group:
+                unit.answered()
 
     async def _take_along(self, group: list["Unit"], session: Session) -> None:
         entries: list[Mapping[str, Any]] = []
@@ -133,7 +170,7 @@ class Lanes:
             unit = self._queue.popleft()
             if not unit.answer.done():
                 group.append(unit)
-                entries.extend(await unit.done(session))
+                entries.extend(await unit.do(session))
         await session.leave(entries)
 
 
@@ -287,12 +324,13 @@ class Unit:
         self._service = service
         self._work = work
         self._caller = callers.current.get()
+        self.came = time.monotonic()
         self.answer = answer
         self._result: Any = None
         self._error: Exception | None = None
 
-    async def done(self, session: Session) -> list[dict[str, Any]]:
-        """The entries of its trail, which are left to be written."""
+    async def do(self, session: Session) -> list[dict[str, Any]]:
+        """Gives the entries of its trail, which are left to be written."""
         callers.current.set(self._caller)
         self._result = await self._work(session.service(self._service))
         entries = await session.finish()

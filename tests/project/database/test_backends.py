@@ -13,6 +13,7 @@ from sqlalchemy import make_url
 from project import callers
 from project.callers import Caller
 from project.database import Database, errors, migrations
+from project.database.pools import PATIENCE
 from project.database.statements import Row, Statement
 from project.database.trails import PENDING
 from tests.servers import Server, in_a_loop
@@ -274,7 +275,7 @@ class TestTogether:
                 transactions = sa.select(sa.text("count(DISTINCT xmin::text)")).select_from(book)
                 return int((await database.read(Desk, lambda desk: desk.look(transactions)))[0][0])
 
-        assert in_a_loop(scenario) <= 10
+        assert in_a_loop(scenario) < 50
 
     def test_nobody_is_answered_before_the_commit(self, database_url: str) -> None:
         async def scenario() -> None:
@@ -344,14 +345,56 @@ class TestTogether:
 
                 async with asyncio.TaskGroup() as group:
                     for _ in range(3):
-                        begun.clear()
                         group.create_task(database.write(Desk, hold, together=True))
-                        await begun.wait()
-                    await database.write(Desk, add("before"), together=True)
+                    await group.create_task(database.write(Desk, add("before"), together=True))
                     may_end.set()
                 return await titles(database)
 
         assert in_a_loop(scenario) == ["before", "held", "held", "held"]
+
+    @pytest.mark.engines("postgresql")
+    def test_each_has_its_own_time_to_wait_for_a_connection(self, database_url: str) -> None:
+        async def scenario() -> list[str]:
+            async with furnished(database_url, DATABASE_POOL_SIZE="1") as database:
+                begun, may_end = asyncio.Event(), asyncio.Event()
+
+                async def hold(desk: Desk) -> None:
+                    begun.set()
+                    await may_end.wait()
+
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(database.write(Desk, hold))
+                    await begun.wait()
+                    early = group.create_task(told_to_come_back(database))
+                    await asyncio.sleep(PATIENCE / 2)
+                    late = group.create_task(database.write(Desk, add("late"), together=True))
+                    await early
+                    await asyncio.sleep(0.1)
+                    assert not late.done()
+                    may_end.set()
+                return await titles(database)
+
+        async def told_to_come_back(database: Database) -> None:
+            with pytest.raises(errors.Busy):
+                await database.write(Desk, add("early"), together=True)
+
+        assert in_a_loop(scenario) == ["late"]
+
+    def test_nothing_goes_on_after_the_end(self, database_url: str) -> None:
+        async def scenario() -> None:
+            async with furnished(database_url):
+                pass
+            for _ in range(20):
+                async with opened(database_url) as database:
+                    tasks = [asyncio.create_task(database.write(Desk, add("x"), together=True)) for _ in range(3)]
+                    for _ in range(random.randrange(20)):
+                        await asyncio.sleep(0)
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.wait(tasks)
+                assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        in_a_loop(scenario)
 
     @pytest.mark.engines("postgresql", "mariadb")
     def test_all_are_told_that_there_is_no_connection(self, database_url: str) -> None:

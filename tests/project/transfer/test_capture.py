@@ -19,6 +19,7 @@ from project.database.links import Link
 from project.database.metadata import NAMES_OF_CONSTRAINTS
 from project.database.statements import Row, Statement
 from project.database.switching import COORDINATOR_SILENCE, LOG, REFUSAL
+from project.database.trails import PENDING
 from project.database.types import Text, Timestamp
 from project.transfer import capture, gates
 from project.transfer.protocol import Gate, Phase, Replaced
@@ -27,6 +28,8 @@ from tests.servers import MariaDB, PostgreSQL, Server, in_a_loop
 from tests.units import opened
 
 TURN = 1
+SECONDS = 20.0
+"""That something may take which is not in anybody's way."""
 LOGGING = Gate(Phase.CAPTURING, TURN, "a switch", "the other database")
 LEFT = msgspec.structs.replace(LOGGING, phase=Phase.MOVED)
 
@@ -565,6 +568,28 @@ class TestFence:
                     await locked.put(LEFT)
                 with pytest.raises(Moved):
                     await writing
+
+        in_a_loop(scenario)
+
+    @pytest.mark.engines("postgresql")
+    def test_locks_what_writers_take_last_last(self, database_url: str) -> None:
+        """The trail, which every unit of work leaves in the end."""
+        trail = PENDING.name
+
+        async def scenario() -> None:
+            async with logging(database_url) as link, linked(database_url) as writer:
+                await writer.session.held.begin()
+                await writer.session.run(Statement(sa.insert(college).values(id=1)))
+                async with gates.locked(link) as locked:
+                    holding = asyncio.create_task(
+                        link.switching.hold_writes(locked.session, [PENDING, *tables], SECONDS)
+                    )
+                    while not await writer.session.held.fetch(WAITS_FOR_A_LOCK, ()):  # noqa: ASYNC110
+                        await asyncio.sleep(0.01)
+                    async with asyncio.timeout(SECONDS / 2):
+                        await writer.session.held.execute(f"LOCK TABLE {trail} IN ROW EXCLUSIVE MODE")
+                        await writer.session.held.commit()
+                        await holding
 
         in_a_loop(scenario)
 

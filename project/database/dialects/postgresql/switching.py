@@ -101,9 +101,13 @@ class PostgreSQLSwitching:
                 await session.held.rollback()
 
     async def hold_writes(self, session: Session, tables: Sequence[sa.Table], wait: float) -> None:
-        """Reads go on. What is read and then committed after this has to be on disk when it is answered."""
+        """Reads go on. What is read and then committed after this has to be on disk when it is answered.
+
+        The tables are locked as writers take them, who leave their trail last: otherwise each would wait for the other.
+        """
         await session.held.execute("SET LOCAL synchronous_commit = on")
-        names = ", ".join(_quoted(table.name) for table in tables)
+        in_order = sorted(tables, key=lambda table: bool(table.info.get("kept")))
+        names = ", ".join(_quoted(table.name) for table in in_order)
         await _lock(session, wait, f"LOCK TABLE {names} IN EXCLUSIVE MODE")
 
     async def fence(self, session: Session, tables: Sequence[sa.Table]) -> None:
