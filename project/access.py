@@ -7,7 +7,7 @@ from litestar import Request
 
 from project import callers, logs
 from project.callers import Caller, Identity, Role
-from project.headers import Fields
+from project.fields import Fields
 from project.problems import Forbidden, Malformed, Unauthenticated
 from project.proxies import shortest
 from project.settings import Settings

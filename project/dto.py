@@ -14,7 +14,7 @@ from litestar.params import BodyKwarg
 from litestar.typing import FieldDefinition
 
 from project.faults import REPEATED, faults, in_words
-from project.headers import Fields
+from project.fields import Fields
 from project.problems import InvalidBody, Malformed, UnsupportedMedia
 
 T = TypeVar("T")

@@ -58,15 +58,15 @@ class OperationsController(Controller):
         "/metrics",
         operation_id="getMetrics",
         media_type=metrics.MEDIA_TYPE,
-        sync_to_thread=True,
         response_description="The numbers of all workers.",
     )
-    def metrics(self) -> Response[bytes]:
+    async def metrics(self) -> Response[bytes]:
         """Count requests, their kinds and their times.
 
         In the text format of Prometheus.
         """
-        return Response(metrics.exposition(), media_type=metrics.MEDIA_TYPE)
+        metrics.flush()
+        return Response(await asyncio.to_thread(metrics.exposition), media_type=metrics.MEDIA_TYPE)
 
 
 AGAIN = {"Retry-After": "1"}

@@ -33,6 +33,7 @@ _series: dict[tuple[str, str | None, int], Callable[[float], None]] = {}
 
 
 _changes: Batch[int] = Batch(lambda changes: _in_progress.inc(sum(changes)))
+"""Of how many requests are open: each costs as much to be told as all those of a turn."""
 
 
 def began() -> None:
@@ -48,6 +49,11 @@ def ended(method: str, route: str | None, status: int, seconds: float) -> None:
         known = method if method in METHODS else "other"
         observe = _series[kind] = _seconds.labels(known, route or UNMATCHED, f"{status // 100}xx").observe
     observe(seconds)
+
+
+def flush() -> None:
+    """Tell what this worker has not told yet, before the numbers are exposed. Only from the event loop."""
+    _changes.flush()
 
 
 def exposition() -> bytes:

@@ -13,7 +13,7 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
 
 from project import logs, metrics
-from project.headers import Fields
+from project.fields import Fields
 from project.hosts import Hosts
 from project.problems import Forbidden, Malformed, Problem, of_stop, respond
 from project.proxies import Proxies

@@ -64,6 +64,9 @@ class Protocol(HttpToolsProtocol):
         self._watch.cancel()
         super().connection_lost(exc)
 
+    def eof_received(self) -> None:
+        self._turns.flush()  # the transport closes at once, and takes no more
+
     def data_received(self, data: bytes) -> None:
         self._heard = self.loop.time()
         self._unread += len(data)
@@ -129,8 +132,10 @@ class Protocol(HttpToolsProtocol):
             try:
                 receive = self._receive_for(cycle) if cycle.more_body else receive
                 await app(scope, receive, Sending(cycle, self._turns).send)
-            except asyncio.CancelledError:
-                await _tell_of_the_end(cycle)
+            except BaseException as error:
+                self._turns.flush()  # uvicorn closes the connection now
+                if isinstance(error, asyncio.CancelledError):
+                    await _tell_of_the_end(cycle)
                 raise
             finally:
                 self._turns.end()
@@ -262,17 +267,17 @@ def _head(status: int, headers: Iterable[tuple[bytes, bytes]], length: int) -> b
     """None where the headers are not plainly those of a body of that length."""
     lines = [STATUS_LINE[status]]
     is_told = False
-    for field in headers:
-        line = _KNOWN_LINES.get(field)
+    for name, value in headers:
+        line = _KNOWN_LINES.get((name, value))
         if line is None:
-            name, value = field
             if name == b"content-length":
                 is_told = value == b"%d" % length
             elif name in (b"connection", b"transfer-encoding"):
                 return None
-            line = b"%b: %b\r\n" % field
-            if _UNPRINTABLE.search(line, 0, len(line) - 2):
+            line = b"%b: %b" % (name, value)
+            if _UNPRINTABLE.search(line):
                 return None
+            line += b"\r\n"
         lines.append(line)
     lines.append(b"\r\n")
     return b"".join(lines) if is_told else None

@@ -5,11 +5,12 @@ from functools import lru_cache
 from typing import Any
 
 from litestar import Request, Response
+from litestar.exceptions import InternalServerException
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
 from litestar.types import Empty
 
-from project.headers import Fields
+from project.fields import Fields
 from project.problems import ENDED_EARLY, Malformed, NotAcceptable, NotFound, TooLarge
 from project.queries import NoQuery, parse
 
@@ -22,8 +23,9 @@ AS_SENT = "as_sent"
 ANYTHING = (b"*/*", b"")
 
 BIGINT = 2**63
-MOST_DIGITS = 20
-"""Of a length that is looked at: whatever has more is too much."""
+
+LENGTH_DIGITS = 20
+"""So many of a length are looked at: whatever has more is too much."""
 
 
 class WholeRequest(Request[Any, Any, Any]):
@@ -31,13 +33,17 @@ class WholeRequest(Request[Any, Any, Any]):
 
     async def body(self) -> bytes:
         """Raises TooLarge, or Malformed where the connection ends before the body does."""
-        if self._body is Empty:
-            self._body = self._connection_state.body = await self._received()
+        state = self._connection_state
+        if state.body is Empty:
+            state.body = await self._received()
+        self._body = state.body
         return self._body
 
     async def _received(self) -> bytes:
+        if not self.is_connected:
+            raise InternalServerException("stream consumed")
         most = self.route_handler.resolve_request_max_body_size()
-        announced = Fields.of(self.scope).get(b"content-length", b"")[:MOST_DIGITS]
+        announced = Fields.of(self.scope).get(b"content-length", b"")[:LENGTH_DIGITS]
         if most is not None and announced.isdigit() and int(announced) > most:
             raise TooLarge
         pieces: list[bytes] = []
@@ -106,7 +112,7 @@ def _media_types(handler: HTTPRouteHandler) -> tuple[str, ...]:
     return () if not content or content[0].is_subclass_of((bytes, str)) else ("application/json",)
 
 
-@lru_cache(1024)
+@lru_cache(128)
 def _accepts(header: bytes, media_types: tuple[str, ...]) -> bool:
     """RFC 9110, section 12.5.1: of the ranges that fit a type, the narrowest decides."""
     qualities = dict(map(_quality, header.decode("latin-1").lower().split(",")))

@@ -7,12 +7,13 @@ is not made anyway, so a request that is plainly for one of them goes straight t
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from types import NoneType
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from litestar import Litestar, Request, Response
 from litestar.di import Provide
+from litestar.enums import ScopeType
 from litestar.handlers import HTTPRouteHandler
-from litestar.params import HeaderParameter
+from litestar.params import HeaderParameter, KwargDefinition
 from litestar.response import Stream
 from litestar.routes import HTTPRoute
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
@@ -20,7 +21,7 @@ from litestar.typing import FieldDefinition
 from msgspec import Struct
 
 from project.dto import StrictDTO
-from project.headers import Fields
+from project.fields import Fields
 from project.problems import EMPTY, Malformed, respond
 from project.requests import WholeRequest
 from project.responses import Encoded
@@ -59,12 +60,13 @@ class Routes:
         self._router = router
         self._ways: dict[tuple[str, str], Way] = {}
         self._ways_to_numbers: dict[tuple[str, str], Way] = {}
+        self._paths = {route.path for route in app.routes}
         for way in _ways(app):
             known = self._ways if way.number is None else self._ways_to_numbers
             known.update(((method, way.prefix), way) for method in way.handler.http_methods)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        way = self._way(cast(HTTPScope, scope))
+        way = self._way(scope) if scope["type"] == ScopeType.HTTP else None
         if way is None:
             await self._router(scope, receive, send)
             return
@@ -77,18 +79,18 @@ class Routes:
 
     def _way(self, scope: HTTPScope) -> Way | None:
         """Leaves in the scope what Litestar would."""
-        method, path = scope["method"], scope["path"]
-        way = self._ways.get((method, path))
-        if way is not None:
-            scope["path_params"] = {}
-        else:
-            prefix, _, last = path.rpartition("/")
-            way = self._ways_to_numbers.get((method, prefix))
-            if way is None or not _is_plain(last):
-                return None
-            scope["path_params"] = {cast(str, way.number): int(last)}  # type: ignore[dict-item]  # Litestar's are numbers too
         if scope["root_path"]:
             return None
+        method, path = scope["method"], scope["path"]
+        parameters: dict[str, Any] = {}
+        way = self._ways.get((method, path))
+        if way is None:
+            prefix, _, last = path.rpartition("/")
+            way = self._ways_to_numbers.get((method, prefix))
+            if way is None or not _is_plain(last) or path in self._paths:
+                return None
+            parameters[str(way.number)] = int(last)
+        scope["path_params"] = parameters
         scope["route_handler"] = way.handler
         scope["path_template"] = way.template
         return way
@@ -104,7 +106,9 @@ class Routes:
                 raise Malformed(EMPTY)
             values["data"] = way.dto(request).decode_bytes(body)
         result = await way.handler.fn(**values)
-        return result.send if isinstance(result, Encoded) else await way.handler.to_response(self._app, result, request)
+        if isinstance(result, Encoded):
+            return result.to_asgi_response(app=None, request=request)
+        return await way.handler.to_response(self._app, result, request)
 
 
 def _is_plain(text: str) -> bool:
@@ -128,16 +132,17 @@ def _way_to(handler: HTTPRouteHandler, route: HTTPRoute) -> Way | None:
             if component.type is not int or place < len(route.path_components):
                 return None
             number = component.name
+    dependencies = handler.resolve_dependencies()
     sources: dict[str, Source] = {}
     dto = None
     for name, field in handler.parsed_fn_signature.parameters.items():
         if name == "data":
             given = handler.resolve_data_dto()
-            if given is None or not issubclass(given, StrictDTO):
+            if given is None or not issubclass(given, StrictDTO) or not field.is_required:
                 return None
             dto = given
         else:
-            source = _from_path(name) if name == number else _source(name, field, handler.resolve_dependencies())
+            source = _from_dependency(dependencies[name]) if name in dependencies else _source(name, field, number)
             if source is None:
                 return None
             sources[name] = source
@@ -147,28 +152,35 @@ def _way_to(handler: HTTPRouteHandler, route: HTTPRoute) -> Way | None:
 
 def _has_more_to_it(handler: HTTPRouteHandler, app: Litestar) -> bool:
     """Whether its answer is not made at once, it runs in a thread, or has anything done that not every handler has."""
-    returned = handler.parsed_fn_signature.return_type
+    signature = handler.parsed_fn_signature
     return bool(
-        not returned.is_subclass_of((Response, Struct, NoneType))
-        or returned.is_subclass_of(Stream)
+        not signature.return_type.is_subclass_of((Response, Struct, NoneType))
+        or signature.return_type.is_subclass_of(Stream)
         or handler.has_sync_callable
         or handler.sync_to_thread
         or handler.cache
+        or handler.resolve_request_class() is not WholeRequest
         or handler.resolve_guards()
         or handler.resolve_middleware()
         or handler.resolve_after_response()
         or handler.resolve_exception_handlers() != app.exception_handlers
+        or handler.resolve_response_cookies()
+        or any(not header.documentation_only for header in handler.resolve_response_headers())
         or any(layer.after_request for layer in handler.ownership_layers)
+        or handler.resolve_layered_parameters().keys() - signature.parameters.keys()
     )
 
 
-def _source(name: str, field: FieldDefinition, dependencies: Mapping[str, Provide]) -> Source | None:
+def _source(name: str, field: FieldDefinition, number: str | None) -> Source | None:
+    kind = field.kwarg_definition
+    if isinstance(kind, KwargDefinition) and kind.is_constrained:
+        return None
     if name == "request":
         return lambda request: request
-    if name in dependencies:
-        return _from_dependency(dependencies[name])
-    if isinstance(field.kwarg_definition, HeaderParameter) and field.annotation == str | None and field.default is None:
-        return _from_header((field.kwarg_definition.name or name).lower().encode())
+    if name == number:
+        return _from_path(name) if field.annotation is int else None
+    if isinstance(kind, HeaderParameter) and field.annotation == str | None and field.default is None:
+        return _from_header((kind.name or name).lower().encode())
     return None
 
 
@@ -187,7 +199,7 @@ def _from_header(name: bytes) -> Source:
 def _from_dependency(provide: Provide) -> Source | None:
     dependency = provide.dependency
     is_generator = provide.has_sync_generator_dependency or provide.has_async_generator_dependency
-    if is_generator or not provide.has_sync_callable:
+    if is_generator or provide.use_cache or not provide.has_sync_callable:
         return None
     match list(provide.parsed_fn_signature.parameters):
         case []:

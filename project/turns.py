@@ -4,28 +4,28 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, WeakKeyDictionary, ref
 
 T = TypeVar("T")
 
 READS = 16
 """How many begin in one turn. Each takes the loop some 0.1 ms, which a new connection waits too."""
 READS_BESIDE_OTHERS = 2
-"""The same where requests of earlier turns wait, for the end of a commit or whatever else takes more than one."""
+"""The same where requests of earlier turns wait, for the end of a commit, for their client, or whatever takes long."""
 
 
 class Batch(Generic[T]):
-    """What comes up in one turn is handed over together, in the next."""
+    """What comes up in one turn is handed over together, in the next. Only for the thread of the event loop."""
 
     def __init__(self, hand_over: Callable[[list[T]], None]) -> None:
         self._hand_over = hand_over
         self._items: list[T] = []
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: ReferenceType[asyncio.AbstractEventLoop] | None = None
 
     def add(self, item: T) -> None:
         loop = asyncio.get_running_loop()
-        if not self._items or loop is not self._loop:  # which may have ended before its next turn
-            self._loop = loop
+        if not self._items or self._loop is None or self._loop() is not loop:  # it may have ended before its next turn
+            self._loop = ref(loop)
             loop.call_soon(self.flush)
         self._items.append(item)
 
@@ -69,7 +69,7 @@ class Turns:
         self._answers.add((transport, answer))
 
     def flush(self) -> None:
-        """Send what has been answered now, before anything else is done with a transport."""
+        """Send what has been answered, before anything else is sent, or a transport is closed."""
         self._answers.flush()
 
     def _next(self) -> None:

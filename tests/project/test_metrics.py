@@ -56,6 +56,10 @@ class TestMetrics:
         assert after[kind] - before.get(kind, 0) == 20
         assert not any("invented" in route for _, route, _ in after)
 
+    def test_counts_itself_among_the_requests_that_are_open(self, client: TestClient[Litestar]) -> None:
+        for _ in range(5):
+            assert "\nhttp_requests_in_progress 1.0\n" in client.get("/metrics").text
+
     def test_is_text_that_prometheus_reads(self, client: TestClient[Litestar]) -> None:
         response = client.get("/metrics")
         assert re.fullmatch(r"text/plain; version=[\d.]+; charset=utf-8", response.headers["content-type"])

@@ -260,6 +260,51 @@ class TestStop:
         assert answered == [("POST", status)]
 
 
+class TestAnswered:
+    """An answer that is made leaves, whatever happens in the same moment."""
+
+    def test_before_a_client_has_said_that_it_says_no_more(self, service: Service) -> None:
+        for _ in range(20):
+            with connect(service) as connection:
+                connection.sendall(b"GET /students HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                connection.shutdown(socket.SHUT_WR)
+                assert answer(connection).startswith(b"HTTP/1.1 200 ")
+
+    def test_before_the_application_fails(self) -> None:
+        async def fail_afterwards(scope: Any, receive: Any, send: Any) -> None:
+            fields = [(b"content-length", b"4")]
+            await send({"type": "http.response.start", "status": 200, "headers": fields})
+            await send({"type": "http.response.body", "body": b"done"})
+            raise LookupError
+
+        request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        received = in_a_loop(lambda: asyncio.wait_for(said_by(fail_afterwards, request), SECONDS))
+        assert received.startswith(b"HTTP/1.1 200 ")
+        assert received.endswith(b"\r\n\r\ndone")
+
+    def test_in_the_order_of_the_requests(self, service: Service) -> None:
+        request = b"%b /students HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: %d\r\n%b\r\n"
+        methods = [b"GET", b"OPTIONS", b"HEAD", b"GET", b"DELETE"] * 10
+        sent = [request % (method, place, b"") for place, method in enumerate(methods)]
+        sent.append(request % (b"GET", len(methods), b"Connection: close\r\n"))
+        received = say(service, b"".join(sent))
+        assert re.findall(rb"(?m)^x-request-id: (\d+)\r$", received) == [b"%d" % place for place in range(len(sent))]
+
+
+async def said_by(app: Any, request: bytes) -> bytes:
+    """Until the server closes the connection."""
+    server = uvicorn.Server(uvicorn.Config(app, http="project.protocol:Protocol", lifespan="off", log_config=None))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve([listener]))
+        reader, writer = await asyncio.open_connection(*listener.getsockname())
+        writer.write(request)
+        received = await reader.read()
+        writer.close()
+        server.should_exit = True
+        await serving
+    return received
+
+
 def stopped_during(request: bytes, *, begun: bool = False, around: Callable[[Any], Any] = lambda app: app) -> bytes:
     """What a client gets of a server that stops at once; the answer has `begun` by then, or not. The application is
     one with something `around` it, or nothing.

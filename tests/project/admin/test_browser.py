@@ -187,6 +187,8 @@ class TestRecord:
         page.get_by_role("textbox", name="Department").fill("History")
         page.get_by_role("button", name="Save changes").click()
         expect(page.get_by_text("Student saved.")).to_be_visible()
+        # The page's script marks the tab that is open, and listens to clicks from then on.
+        expect(page.get_by_role("tab", name="Details")).to_contain_class("border-base-content")
         page.get_by_role("tab", name="History").click()
         expect(page.get_by_text("CSE → History")).to_be_visible()
 
