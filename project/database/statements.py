@@ -20,6 +20,7 @@ from project.database.types import Timestamp
 
 Row = Sequence[Any]
 Processor = Callable[[Any], Any]
+Reader = Callable[[Sequence[Any]], Sequence[Any]]
 
 
 class Target(NamedTuple):
@@ -92,10 +93,10 @@ class Compiled:
             if callable(processor) and name in compiler.params
         ]
         self._getter = operator.itemgetter(*self._names) if len(self._names) > 1 else None
-        self._processors = [
-            (position, processor)
+        self._readers = [
+            (position, reader)
             for position, column in enumerate(compiler._result_columns)
-            if (processor := result_processor(column.type, dialect, statement.times_as_text)) is not None
+            if (reader := _reader(column.type, dialect, statement.times_as_text)) is not None
         ]
 
     def parameters(self, values: Mapping[str, Any]) -> Sequence[Any]:
@@ -118,26 +119,28 @@ class Compiled:
             found.append(self._getter(values) if self._getter else [values[name] for name in self._names])
         return found
 
-    def rows(self, rows: Iterable[Row]) -> list[Row]:
-        if not self._processors:
+    def rows(self, rows: Sequence[Row]) -> list[Row]:
+        if not self._readers or not rows:
             return rows if isinstance(rows, list) else list(rows)
-        return [self._row(row) for row in rows]
-
-    def _row(self, row: Row) -> Row:
-        values = list(row)
-        for position, process in self._processors:
-            values[position] = process(values[position])
-        return values
+        columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+        for position, read in self._readers:
+            columns[position] = read(columns[position])
+        return list(zip(*columns, strict=True))
 
 
-def result_processor(column_type: Any, dialect: Dialect, times_as_text: bool = False) -> Processor | None:
-    """Makes a column's Python values of the driver's; None where they are that already."""
+def _reader(column_type: Any, dialect: Dialect, times_as_text: bool) -> Reader | None:
+    """Makes a column's Python values of the driver's, all at once; None where they are that already."""
+    if times_as_text and isinstance(column_type, Timestamp):
+        return dialects.named(dialect.name).times_from_driver_to_text
+    process = result_processor(column_type, dialect)
+    return None if process is None else lambda values: list(map(process, values))
+
+
+def result_processor(column_type: Any, dialect: Dialect) -> Processor | None:
+    """Makes a Python value of the driver's; None where it is that already."""
     if isinstance(column_type, sa.Float) and not column_type.asdecimal:
         return None  # every driver gives floats
-    ours = dialects.named(dialect.name)
-    if times_as_text and isinstance(column_type, Timestamp):
-        return ours.time_from_driver_to_text
     processor: Processor | None = column_type.dialect_impl(dialect).result_processor(
-        dialect, ours.type_code(column_type)
+        dialect, dialects.named(dialect.name).type_code(column_type)
     )
     return processor

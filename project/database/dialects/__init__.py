@@ -77,8 +77,8 @@ class Dialect(Protocol):
     blob: Callable[[], TypeEngine[Any]]
     timestamp: Callable[[], TypeEngine[Any]]
     to_driver_time: Callable[[dt.datetime], dt.datetime]
-    time_from_driver_to_text: Callable[[Any], str | None] | None
-    """Makes RFC 3339 text of what the driver returns for a timestamp; None where it is that text already."""
+    times_from_driver_to_text: Callable[[Sequence[Any]], Sequence[str | None]] | None
+    """Makes RFC 3339 texts of what the driver returns for timestamps; None where they are that text already."""
 
     type_code: Callable[[TypeEngine[Any]], Any]
     """What the driver calls the type of a result's column, where SQLAlchemy needs it to read the values."""

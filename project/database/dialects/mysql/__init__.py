@@ -34,7 +34,7 @@ from project.database.sessions import Session
 from project.database.statements import Row
 from project.database.switching import COORDINATOR_SILENCE, GATE, REFUSAL, WRITER_SILENCE
 from project.database.writes import PooledWrites, S, T, Work
-from project.times import utc_text
+from project.times import utc_texts
 
 name = "mysql"
 title = "MySQL/MariaDB"
@@ -80,8 +80,7 @@ def to_driver_time(moment: dt.datetime) -> dt.datetime:
     return moment.replace(tzinfo=None)
 
 
-def time_from_driver_to_text(moment: dt.datetime | None) -> str | None:
-    return None if moment is None else utc_text(moment)
+times_from_driver_to_text = utc_texts
 
 
 def type_code(column_type: TypeEngine[Any]) -> None:

@@ -86,7 +86,7 @@ def to_driver_time(moment: dt.datetime) -> dt.datetime:
     return moment
 
 
-time_from_driver_to_text = None
+times_from_driver_to_text = None
 
 
 def type_code(column_type: TypeEngine[Any]) -> None:
