@@ -68,8 +68,14 @@ def sign_in(visit: Visit, username: str, password: str = PASSWORD) -> Page:
 
 def signed_in(visit: Visit, username: str) -> Page:
     page = sign_in(visit, username)
-    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    shown(page, "Overview")
     return page
+
+
+def shown(page: Page, heading: str) -> None:
+    """Wait for the page of a heading, and for its scripts, which answer to clicks and keys."""
+    expect(page.get_by_role("heading", name=heading)).to_be_visible()
+    page.wait_for_load_state()
 
 
 def new_student(page: Page, name: str) -> None:
@@ -193,6 +199,7 @@ class TestRecord:
         expect(page.get_by_text("CSE → History")).to_be_visible()
 
         page.get_by_role("link", name="Edit").click()
+        shown(page, "Edit Zoya")
         page.get_by_role("button", name="Delete").click()
         page.get_by_role("dialog").get_by_role("button", name="Delete").click()
         expect(page.get_by_text("Student deleted.")).to_be_visible()
@@ -248,7 +255,7 @@ class TestPages:
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")
-        expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+        shown(page, "Overview")
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
         page.keyboard.press("Control+k")
