@@ -49,7 +49,7 @@ LAYERS = {
     "around every request": (
         "/project/middleware.py", "/project/hosts.py", "/project/proxies.py", "/project/logs.py", "/project/metrics.py",
         "/prometheus_client/", "/project/access.py", "/project/callers.py", "/project/throttling.py",
-        "/project/requests.py", "/project/headers.py",
+        "/project/requests.py", "/project/fields.py",
     ),
     "the way to a handler": ("/litestar/", "/project/routing.py"),
     "bodies and queries": ("/project/dto.py", "/project/queries.py", "/project/faults.py"),
